@@ -1,0 +1,238 @@
+"""Protocol cards: everything between a network's answer and a number, as data with a hash.
+
+A score means nothing without the size the image was shown at, the sentences the names were put
+into, the thresholds and the metric's own conventions. A card holds them all. It is resolved for
+one dataset (`for_dataset`), its resolved content is hashed, and the hash goes into every record, so
+two numbers can be compared only where their cards agree, or where a person says so.
+"""
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Strict(BaseModel):
+    """A frozen value that refuses unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def digest(self) -> str:
+        """Twelve hex digits of the sha256 of the content, whatever the order of keys."""
+        content = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+class Interpolation(StrEnum):
+    """How a picture is resized; both are Pillow's, on uint8, with its antialiasing."""
+
+    BILINEAR = "bilinear"
+    BICUBIC = "bicubic"
+
+
+class Resize(Strict):
+    """The size an image is shown to the network at. All absent: as it is."""
+
+    short: int | None = Field(None, gt=0)
+    """Pixels of the shorter side."""
+    long: int | None = Field(None, gt=0)
+    """The longer side is at most this; the shorter shrinks with it. Absent: no bound."""
+    exact: tuple[int, int] | None = None
+    """Exactly this height and width; the aspect ratio is lost."""
+    interpolation: Interpolation = Interpolation.BILINEAR
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "Resize":
+        if self.exact and (self.short or self.long):
+            raise ValueError("give either 'exact' or 'short' (with 'long'), not both")
+        if self.long and not self.short:
+            raise ValueError("'long' bounds the rule 'short': give 'short' too")
+        return self
+
+
+class BackgroundRule(StrEnum):
+    """Where the «none of these» column comes from and what happens to it."""
+
+    PROMPTED = "prompted"
+    """The word `background` is one more class; its column is left out of label maps (v2)."""
+    KEPT = "kept"
+    """As prompted, and in label maps it competes: pixels it wins are void."""
+    LAST_CLASS = "last-class"
+    """Nothing is added; the last class stands for it and can never be predicted: what the older
+    released code did with class lists that carried no background."""
+
+
+class SemanticRule(Strict):
+    """From proposals to a label map."""
+
+    average: str = Field("softmax-times-sigmoid", pattern="^softmax-times-sigmoid$")
+    """The score of a class at a pixel: the sum over queries of class probability × mask
+    probability (MaskFormer, section 3.3)."""
+
+
+class PanopticRule(Strict):
+    """From proposals to segments."""
+
+    object_mask_threshold: float = Field(0.8, ge=0, le=1)
+    """Queries whose best class scores at most this are left out."""
+    overlap_threshold: float = Field(0.8, ge=0, le=1)
+    """A segment keeps at least this share of its own mask, or is dropped."""
+
+
+class ThingFilter(StrEnum):
+    """Which instances of stuff classes are dropped, and when."""
+
+    AFTER_TOP_K = "after-top-k"
+    """Released code with panoptic output on: fewer than top-k instances may remain."""
+    BEFORE_TOP_K = "before-top-k"
+    """Only things compete for the top-k places."""
+    NONE = "none"
+    """Every class is a thing."""
+
+
+class InstanceRule(Strict):
+    """From proposals to scored instances."""
+
+    top_k: int = Field(100, gt=0)
+    thing_filter: ThingFilter = ThingFilter.AFTER_TOP_K
+
+
+class MaskResize(StrEnum):
+    """How mask logits get from the network's grid to the original image."""
+
+    BICUBIC_ANTIALIAS = "bicubic-antialias"
+    """X-Decoder: to the padded input, cropped, to the original size; antialiased bicubic twice."""
+    BILINEAR = "bilinear"
+    """Mask2Former: the same two steps, bilinear without antialiasing."""
+
+
+class MiouAverage(StrEnum):
+    """Which classes the mean IoU averages over."""
+
+    SEEN_OR_SAID = "truth-or-prediction"
+    """Classes with truth or prediction; a class only predicted counts 0 (detectron2, X-Decoder)."""
+    SEEN = "truth"
+    """Classes with truth only (mmseg's nan-mean leaves out only classes absent from both; several
+    published tables leave out classes without truth)."""
+
+
+class SemanticMetric(Strict):
+    """How mIoU is defined."""
+
+    average: MiouAverage = MiouAverage.SEEN_OR_SAID
+
+
+class AnnotationZero(StrEnum):
+    """What happens to a true object whose annotation id is 0."""
+
+    COUNTED = "counted"
+    """It is an object like any other."""
+    NEVER_FOUND = "never-found"
+    """As pycocotools does: id 0 reads as «unmatched», so a detection that finds it counts as false
+    and the object as missed. Perfect masks then score below 1."""
+
+
+class AreaSource(StrEnum):
+    """What size an object has for APs, APm and APl."""
+
+    FIELD = "field"
+    """The `area` of the annotation, as pycocotools reads it."""
+    MASK = "mask"
+    """The number of pixels of its mask."""
+
+
+class AveragePrecision(Strict):
+    """How mask and box AP are defined."""
+
+    max_dets: tuple[int, int, int] = (1, 10, 100)
+    """Detections per image and class counted for AR1, AR10, AR100; the last for AP too."""
+    annotation_zero: AnnotationZero = AnnotationZero.COUNTED
+    area: AreaSource = AreaSource.FIELD
+
+
+class PanopticMetric(Strict):
+    """How PQ is defined: the COCO panoptic API, matches above IoU 0.5, void left out."""
+
+    iou_threshold: float = Field(0.5, ge=0.5, lt=1)
+
+
+class Expressions(StrEnum):
+    """Which expressions of a referred object are asked."""
+
+    FIRST = "first"
+    ALL = "all"
+    CONCATENATED = "concatenated"
+
+
+class ReferringRule(Strict):
+    """How referring segmentation is asked."""
+
+    expressions: Expressions = Expressions.FIRST
+    lower_case: bool = True
+
+
+class Protocol(Strict):
+    """One protocol card. Every field has a default; a card file states what it changes."""
+
+    name: str
+    title: str = ""
+    about: str = ""
+    source: str = ""
+    """Where these values were read."""
+    resize: Resize = Resize()
+    templates: str = "none"
+    """The name of a list of sentence templates under `dataset_specs/templates`."""
+    strip_suffixes: tuple[str, ...] = ()
+    """Cut out of a prompt wherever they stand (COCO's -merged, -other, -stuff)."""
+    background: BackgroundRule = BackgroundRule.PROMPTED
+    mask_resize: MaskResize = MaskResize.BICUBIC_ANTIALIAS
+    semantic: SemanticRule = SemanticRule()
+    panoptic: PanopticRule = PanopticRule()
+    instance: InstanceRule = InstanceRule()
+    referring: ReferringRule = ReferringRule()
+    miou: SemanticMetric = SemanticMetric()
+    ap: AveragePrecision = AveragePrecision()
+    pq: PanopticMetric = PanopticMetric()
+    datasets: dict[str, dict[str, Any]] = {}
+    """Per dataset, or per family with a trailing `*`, the fields that differ there."""
+
+    def for_dataset(self, dataset: str) -> "Protocol":
+        """The card as it applies to one dataset: overrides merged in, exact names after patterns."""
+        content = self.model_dump(mode="json", exclude={"datasets"})
+        patterns = [k for k in self.datasets if k.endswith("*") and dataset.startswith(k[:-1])]
+        for key in [*sorted(patterns, key=len), *([dataset] if dataset in self.datasets else [])]:
+            content = _merged(content, self.datasets[key])
+        return Protocol.model_validate(content)
+
+    @model_validator(mode="after")
+    def _overrides_are_valid(self) -> "Protocol":
+        content = self.model_dump(mode="json", exclude={"datasets"})
+        for changes in self.datasets.values():
+            Protocol.model_validate(_merged(content, changes))
+        return self
+
+    def definition(self) -> dict[str, Any]:
+        """The fields that can change a number: all but names and prose."""
+        return self.model_dump(
+            mode="json", exclude={"name", "title", "about", "source", "datasets"}
+        )
+
+    def digest(self) -> str:
+        """Twelve hex digits over `definition`: two cards with one meaning have one digest."""
+        content = json.dumps(self.definition(), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def _merged(content: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`content` with `changes` over it; one level of nested rules is merged key by key.
+
+    A changed `resize` replaces the whole rule: «short 512» must not inherit another's long side.
+    """
+    result = dict(content)
+    for key, value in changes.items():
+        old = result.get(key)
+        nested = isinstance(old, dict) and isinstance(value, dict) and key != "resize"
+        result[key] = {**old, **value} if nested else value  # type: ignore[dict-item]
+    return result
