@@ -1,0 +1,1 @@
+"""The benchmark and evaluation suite for open-vocabulary segmentation."""

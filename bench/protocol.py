@@ -199,7 +199,7 @@ class Protocol(Strict):
     """Per dataset, or per family with a trailing `*`, the fields that differ there."""
 
     def for_dataset(self, dataset: str) -> "Protocol":
-        """The card as it applies to one dataset: overrides merged in, exact names after patterns."""
+        """The card as it applies to one dataset: overrides merged in, the exact name last."""
         content = self.model_dump(mode="json", exclude={"datasets"})
         patterns = [k for k in self.datasets if k.endswith("*") and dataset.startswith(k[:-1])]
         for key in [*sorted(patterns, key=len), *([dataset] if dataset in self.datasets else [])]:

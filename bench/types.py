@@ -184,7 +184,7 @@ class Instances:
 
 @dataclass(frozen=True)
 class ReferredMask:
-    """What a phrase points at: mask logits on the padded network grid, and how sure the model is."""
+    """What a phrase points at: mask logits on the network's grid, and how sure the model is."""
 
     mask_logits: "Tensor"  # float (grid height, grid width); positive inside
     score: float

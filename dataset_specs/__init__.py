@@ -1,0 +1,1 @@
+"""Data about the world: datasets, suites, vocabularies, templates, protocol cards."""

@@ -1,0 +1,1 @@
+"""Models that bench can evaluate, one family a module. Importing this imports no torch."""

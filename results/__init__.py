@@ -1,0 +1,1 @@
+"""Published numbers and the reference records of this repository."""

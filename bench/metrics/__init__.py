@@ -1,0 +1,1 @@
+"""Metrics: pure counting functions, and meters that measure images and add up."""

@@ -19,11 +19,11 @@ Statistics = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A number and what it rests on. `value` is a fraction; NaN where there was nothing to score."""
+    """A number and what it rests on. A fraction; NaN where there was nothing to score."""
 
     value: float
     n: int
-    """How many things were counted: pixels, true objects, segments, expressions (the meter says)."""
+    """How many things were counted: pixels, true objects, expressions (the meter says)."""
     by_class: Mapping[str, float] | None = None
     """The same score per class name; NaN for a class without anything to score."""
 

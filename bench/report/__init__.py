@@ -1,0 +1,1 @@
+"""Reports: records into frames, tables and plots. Imports no torch."""

@@ -1,0 +1,1 @@
+"""Other systems to compare with, and baselines that need no weights."""

@@ -1,0 +1,1 @@
+"""X-Decoder: generalized decoding for pixel, image and language (CVPR 2023)."""
