@@ -1,1 +1,28 @@
-"""Tasks: what each asks of a model, and what it scores the answer with."""
+"""Tasks: what each asks of a model, and what it scores the answer with.
+
+`TASKS` says where each task lives; `task(name)` imports it when it is used.
+"""
+
+from importlib import import_module
+
+from bench.errors import UnknownName
+from bench.tasks.task import Question, Task
+
+TASKS = {
+    "semantic": "bench.tasks.segmentation:SEMANTIC",
+    "instance": "bench.tasks.segmentation:INSTANCE",
+    "panoptic": "bench.tasks.segmentation:PANOPTIC",
+}
+
+
+def task(name: str) -> Task:
+    """The task of that name; an unknown name suggests near ones."""
+    if name not in TASKS:
+        raise UnknownName("task", name, TASKS)
+    module, _, attribute = TASKS[name].partition(":")
+    found = getattr(import_module(module), attribute)
+    assert isinstance(found, Task)
+    return found
+
+
+__all__ = ["TASKS", "Question", "Task", "task"]
