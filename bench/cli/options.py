@@ -1,0 +1,79 @@
+"""Options that several commands share, spelled once, and how output is printed."""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Results = Annotated[
+    Path,
+    typer.Option(
+        "--results",
+        envvar="BENCH_RESULTS",
+        help="Folder that runs are written to and read from.",
+        file_okay=False,
+    ),
+]
+RESULTS_DEFAULT = Path("bench-results")
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        envvar="BENCH_DATA",
+        help="Folder that holds the datasets, each under the 'home' of its spec.",
+        file_okay=False,
+    ),
+]
+DATA_DEFAULT = Path("data")
+
+Specs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--specs",
+        envvar="BENCH_SPECS",
+        help="More folders of YAML specs, searched before the shipped ones.",
+        file_okay=False,
+        exists=True,
+    ),
+]
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
+
+
+class TableFormat(StrEnum):
+    """How a table is printed."""
+
+    TERMINAL = "terminal"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    LATEX = "latex"
+    JSON = "json"
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output; NaN becomes null, as JSON has none."""
+    print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """`value` with NaN as None and paths as text, all the way down."""
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and value != value:
+        return None
+    if isinstance(value, Path):
+        return str(value)
+    return value
+
+
+def note(message: str, *, quiet: bool = False) -> None:
+    """A line for the person at the terminal; standard output stays fit for pipes."""
+    if not quiet:
+        print(message, file=sys.stderr)
