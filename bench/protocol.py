@@ -9,6 +9,7 @@ two numbers can be compared only where their cards agree, or where a person says
 import hashlib
 import json
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -32,6 +33,15 @@ class Interpolation(StrEnum):
     BICUBIC = "bicubic"
 
 
+class Rounding(StrEnum):
+    """How the longer side becomes a whole number of pixels."""
+
+    NEAREST = "nearest"
+    """Half a pixel rounds up: detectron2's `ResizeShortestEdge`."""
+    DOWN = "down"
+    """The fraction is cut off: torchvision's `Resize`."""
+
+
 class Resize(Strict):
     """The size an image is shown to the network at. All absent: as it is."""
 
@@ -42,6 +52,7 @@ class Resize(Strict):
     exact: tuple[int, int] | None = None
     """Exactly this height and width; the aspect ratio is lost."""
     interpolation: Interpolation = Interpolation.BILINEAR
+    rounding: Rounding = Rounding.NEAREST
 
     @model_validator(mode="after")
     def _one_rule(self) -> "Resize":
@@ -62,6 +73,13 @@ class BackgroundRule(StrEnum):
     LAST_CLASS = "last-class"
     """Nothing is added; the last class stands for it and can never be predicted: what the older
     released code did with class lists that carried no background."""
+    NONE = "none"
+    """Nothing is added and nothing left out: every column is a class like any other."""
+
+    @property
+    def prompts(self) -> bool:
+        """Whether a word for the background is asked for besides the names."""
+        return self in (BackgroundRule.PROMPTED, BackgroundRule.KEPT)
 
 
 class SemanticRule(Strict):
@@ -106,6 +124,17 @@ class MaskResize(StrEnum):
     """X-Decoder: to the padded input, cropped, to the original size; antialiased bicubic twice."""
     BILINEAR = "bilinear"
     """Mask2Former: the same two steps, bilinear without antialiasing."""
+
+
+class ImageQueryMask(StrEnum):
+    """Whether X-Decoder's image query looks at the image through its own predicted mask."""
+
+    RELEASED = "released"
+    """It does, in every task: the released code means to free it and slices one row past it. With
+    phrases, the row it frees instead is the first copy of the object queries. The released weights
+    were trained so."""
+    FREED = "freed"
+    """It sees the whole image, and no other row is touched: what that line was written for."""
 
 
 class MiouAverage(StrEnum):
@@ -173,6 +202,23 @@ class ReferringRule(Strict):
     lower_case: bool = True
 
 
+class Templates(Strict):
+    """A list of sentences that class names are put into, one file each."""
+
+    name: str
+    about: str = ""
+    source: str = ""
+    sentences: tuple[str, ...] = Field(min_length=1)
+    """Each has one `{}`, where the name goes."""
+
+    @model_validator(mode="after")
+    def _one_gap_each(self) -> "Templates":
+        for sentence in self.sentences:
+            if sentence.count("{}") != 1 or sentence.replace("{}", "").count("{"):
+                raise ValueError(f"a template has one '{{}}' and no other brace, not {sentence!r}")
+        return self
+
+
 class Protocol(Strict):
     """One protocol card. Every field has a default; a card file states what it changes."""
 
@@ -188,6 +234,7 @@ class Protocol(Strict):
     """Cut out of a prompt wherever they stand (COCO's -merged, -other, -stuff)."""
     background: BackgroundRule = BackgroundRule.PROMPTED
     mask_resize: MaskResize = MaskResize.BICUBIC_ANTIALIAS
+    image_query_mask: ImageQueryMask = ImageQueryMask.RELEASED
     semantic: SemanticRule = SemanticRule()
     panoptic: PanopticRule = PanopticRule()
     instance: InstanceRule = InstanceRule()
@@ -196,13 +243,14 @@ class Protocol(Strict):
     ap: AveragePrecision = AveragePrecision()
     pq: PanopticMetric = PanopticMetric()
     datasets: dict[str, dict[str, Any]] = {}
-    """Per dataset, or per family with a trailing `*`, the fields that differ there."""
+    """Per dataset, or per family with `*` in its name, the fields that differ there. Where several
+    names fit, the longer one counts, and the exact name most."""
 
     def for_dataset(self, dataset: str) -> "Protocol":
-        """The card as it applies to one dataset: overrides merged in, the exact name last."""
+        """The card as it applies to one dataset: its overrides merged in."""
         content = self.model_dump(mode="json", exclude={"datasets"})
-        patterns = [k for k in self.datasets if k.endswith("*") and dataset.startswith(k[:-1])]
-        for key in [*sorted(patterns, key=len), *([dataset] if dataset in self.datasets else [])]:
+        matching = [key for key in self.datasets if fnmatchcase(dataset, key)]
+        for key in sorted(matching, key=lambda key: (key == dataset, len(key))):
             content = _merged(content, self.datasets[key])
         return Protocol.model_validate(content)
 
