@@ -1,0 +1,176 @@
+"""FocalNet (Yang et al., «Focal Modulation Networks», NeurIPS 2022), as X-Decoder uses it.
+
+Instead of attending to other places, a place is multiplied by a summary of its surroundings:
+contexts gathered by ever larger depth-wise convolutions and the mean of the whole map, each with a
+gate that the place itself sets.
+
+X-Decoder's tiny and large backbones differ in more than size. The tiny one adds two depth-wise
+convolutions to each block and norms sums where the large one norms branches; it pads its stem by 3
+and the large one by 2. Released weights need these differences.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models.xdecoder.backbones.pyramid import (
+    Backbone,
+    DepthwiseConv,
+    DropPath,
+    FeedForward,
+    PatchEmbedding,
+    Stage,
+    doubled,
+    drop_path_rates,
+    initialise,
+)
+
+
+@dataclass(frozen=True)
+class FocalSettings:
+    """The size and flavour of a FocalNet."""
+
+    depths: tuple[int, int, int, int]
+    """Blocks of the four stages."""
+    channels: int
+    """Of the first stage; each later stage doubles them."""
+    focal_levels: int
+    """How many depth-wise contexts are gathered, beside the mean of the map."""
+    local_convs: bool
+    """The tiny flavour: two residual 3×3 depth-wise convolutions a block, and norms on sums."""
+    stem_padding: int
+    """Zeros around the image under the 7×7 stem."""
+    first_kernel: int = 3
+    """Side of the first context's window; each later one is 2 wider."""
+    feedforward_ratio: int = 4
+    layer_scale: float = 1e-4
+    """What the learned scales of the residual branches start from."""
+    drop_path: float = 0.3
+    """Rate of the last block in training; earlier blocks have less."""
+
+    @property
+    def dims(self) -> tuple[int, int, int, int]:
+        """Channels of the four stages."""
+        return doubled(self.channels)
+
+
+FOCAL_T = FocalSettings(
+    depths=(2, 2, 6, 2), channels=96, focal_levels=3, local_convs=True, stem_padding=3
+)
+FOCAL_L = FocalSettings(
+    depths=(2, 2, 18, 2), channels=192, focal_levels=4, local_convs=False, stem_padding=2
+)
+
+
+def build_focal(settings: FocalSettings, *, recompute: bool = False) -> Backbone:
+    """A FocalNet with fresh weights; `recompute` saves memory in training (see `Stage`)."""
+    embeddings = [
+        PatchEmbedding(3, settings.dims[0], kernel=7, stride=4, padding=settings.stem_padding),
+        *(PatchEmbedding(a, b, kernel=3, stride=2, padding=1) for a, b in pairwise(settings.dims)),
+    ]
+    block = LocalFocalBlock if settings.local_convs else FocalBlock
+    stages = [
+        Stage((block(settings, dim, rate) for rate in rates), recompute=recompute)
+        for dim, rates in zip(
+            settings.dims, drop_path_rates(settings.drop_path, settings.depths), strict=True
+        )
+    ]
+    backbone = Backbone(embeddings, stages, map(nn.LayerNorm, settings.dims), settings.dims)
+    initialise(backbone)
+    return backbone
+
+
+class FocalBlock(nn.Module):
+    """Modulation, then a feed-forward layer: two residual branches, each normed and scaled."""
+
+    def __init__(self, settings: FocalSettings, channels: int, drop_path: float) -> None:
+        super().__init__()
+        self.modulation = FocalModulation(channels, settings.focal_levels, settings.first_kernel)
+        self.norm1 = nn.LayerNorm(channels)
+        self.scale1 = nn.Parameter(torch.full((channels,), settings.layer_scale))
+        self.feedforward = FeedForward(channels, settings.feedforward_ratio * channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.scale2 = nn.Parameter(torch.full((channels,), settings.layer_scale))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(
+        self, x: Float[Tensor, "batch height width channel"]
+    ) -> Float[Tensor, "batch height width channel"]:
+        """The map after both branches."""
+        x = x + self.drop_path(self.scale1 * self.norm1(self.modulation(x)))
+        y: Tensor = x + self.drop_path(self.scale2 * self.norm2(self.feedforward(x)))
+        return y
+
+
+class LocalFocalBlock(FocalBlock):
+    """The tiny flavour: a local convolution before each branch, and norms on the sums."""
+
+    def __init__(self, settings: FocalSettings, channels: int, drop_path: float) -> None:
+        super().__init__(settings, channels, drop_path)
+        self.local1 = DepthwiseConv(channels, 3)
+        self.local2 = DepthwiseConv(channels, 3)
+
+    def forward(
+        self, x: Float[Tensor, "batch height width channel"]
+    ) -> Float[Tensor, "batch height width channel"]:
+        """The map after both branches."""
+        x = x + self.local1(x)
+        x = self.norm1(x + self.drop_path(self.scale1 * self.modulation(x)))
+        x = x + self.local2(x)
+        y: Tensor = self.norm2(x + self.drop_path(self.scale2 * self.feedforward(x)))
+        return y
+
+
+class FocalModulation(nn.Module):
+    """Multiplies each place by a gated sum of its surroundings (section 3 of the paper)."""
+
+    def __init__(self, channels: int, levels: int, first_kernel: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.project_in = nn.Linear(channels, 2 * channels + levels + 1)
+        self.contexts = nn.ModuleList(
+            DepthwiseConv(channels, first_kernel + 2 * level, bias=False) for level in range(levels)
+        )
+        self.mix = nn.Conv2d(channels, channels, 1)
+        self.project_out = nn.Linear(channels, channels)
+
+    def forward(
+        self, x: Float[Tensor, "batch height width channel"]
+    ) -> Float[Tensor, "batch height width channel"]:
+        """The modulated map."""
+        levels = len(self.contexts)
+        query, context, gates = self.project_in(x).split(
+            (self.channels, self.channels, levels + 1), dim=-1
+        )
+        summary = torch.zeros_like(query)
+        for gate, gather in zip(gates.split(1, dim=-1), self.contexts, strict=False):
+            context = F.gelu(gather(context))
+            summary = summary + context * gate
+        whole = F.gelu(context.mean((1, 2), keepdim=True))
+        summary = (summary + whole * gates[..., -1:]) / (levels + 1)
+        mixed = self.mix(summary.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        modulated: Tensor = self.project_out(query * mixed)
+        return modulated
+
+
+OFFICIAL_NAMES: tuple[tuple[str, str], ...] = (
+    (r"^backbone\.patch_embed\.", "backbone.embeddings.0."),
+    (r"^backbone\.layers\.0\.downsample\.", "backbone.embeddings.1."),
+    (r"^backbone\.layers\.1\.downsample\.", "backbone.embeddings.2."),
+    (r"^backbone\.layers\.2\.downsample\.", "backbone.embeddings.3."),
+    (r"^backbone\.norm(\d)\.", r"backbone.norms.\1."),
+    (r"^backbone\.layers\.(\d+)\.blocks\.(\d+)\.gamma_(\d)$", r"backbone.stages.\1.\2.scale\3"),
+    (r"^backbone\.layers\.(\d+)\.blocks\.(\d+)\.dw(\d)\.", r"backbone.stages.\1.\2.local\3."),
+    (r"^backbone\.layers\.(\d+)\.blocks\.(\d+)\.", r"backbone.stages.\1.\2."),
+    (r"(^backbone\..*\.modulation)\.f\.", r"\1.project_in."),
+    (r"(^backbone\..*\.modulation)\.h\.", r"\1.mix."),
+    (r"(^backbone\..*\.modulation)\.proj\.", r"\1.project_out."),
+    (r"(^backbone\..*\.modulation)\.focal_layers\.(\d+)\.0\.", r"\1.contexts.\2."),
+    (r"(^backbone\..*)\.mlp\.fc1\.", r"\1.feedforward.widen."),
+    (r"(^backbone\..*)\.mlp\.fc2\.", r"\1.feedforward.narrow."),
+)
+"""Names in released checkpoints, as regular expressions, and ours: every rule applies, in order."""

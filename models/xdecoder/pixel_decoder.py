@@ -1,0 +1,197 @@
+"""The pixel decoder: from backbone levels to what queries attend to and are multiplied with.
+
+A transformer looks over the coarsest level; its output flows down a feature pyramid to stride 4
+(section 3.1 of the paper, as in Mask2Former with the transformer of MaskFormer).
+"""
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from models.xdecoder.backbones import Levels
+from models.xdecoder.config import PixelDecoderSettings
+from models.xdecoder.position import sine_position
+
+GROUPS = 32
+"""Of channels, in every group norm."""
+
+
+class PixelFeatures(NamedTuple):
+    """What a pixel decoder makes of an image, each (batch, channel, height, width).
+
+    Mask features are `PixelDecoder.mask_conv` of `stride4`. That convolution is left to the
+    reader because it is linear, and so are the product of mask features with mask embeddings and
+    their resizing: in which order the three are cheapest depends on what is asked.
+    """
+
+    stride32: Float[Tensor, "batch channel height32 width32"]
+    stride16: Float[Tensor, "batch channel height16 width16"]
+    stride8: Float[Tensor, "batch channel height8 width8"]
+    stride4: Float[Tensor, "batch channel height4 width4"]
+
+
+class PixelDecoder(nn.Module):
+    """A transformer on stride 32, and a pyramid from there to stride 4.
+
+    Args:
+        settings: its size; the width must be a multiple of 32.
+        level_channels: of the four levels that enter.
+    """
+
+    def __init__(
+        self, settings: PixelDecoderSettings, level_channels: tuple[int, int, int, int]
+    ) -> None:
+        super().__init__()
+        channels = settings.width
+        res2, res3, res4, res5 = level_channels
+        self.project = nn.Conv2d(res5, channels, 1)
+        self.encoder = nn.ModuleList(
+            EncoderLayer(channels, settings.heads, settings.feedforward)
+            for _ in range(settings.layers)
+        )
+        self.smooth = NormedConv(channels, channels, 3)
+        self.merges = nn.ModuleList(Merge(level, channels) for level in (res4, res3, res2))
+        self.mask_conv = nn.Conv2d(channels, settings.mask_width, 3, padding=1)
+        initialise(self)
+
+    def forward(self, levels: Levels) -> PixelFeatures:
+        """The features of an image at four strides."""
+        stride32 = F.relu(self.smooth(self.encode(levels.res5)))
+        to16, to8, to4 = self.merges
+        stride16 = to16(levels.res4, stride32)
+        stride8 = to8(levels.res3, stride16)
+        stride4 = to4(levels.res2, stride8)
+        return PixelFeatures(stride32, stride16, stride8, stride4)
+
+    def encode(
+        self, res5: Float[Tensor, "batch level_channel height width"]
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The coarsest level after every place has looked at every other."""
+        x = self.project(res5)
+        channels, height, width = x.shape[1:]
+        tokens: Tensor = x.flatten(2).mT
+        position = sine_position(height, width, channels, device=x.device).to(x.dtype)
+        for layer in self.encoder:
+            tokens = layer(tokens, position.flatten(0, 1))
+        return tokens.mT.reshape(-1, channels, height, width)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention of tokens that know their place, and a feed-forward layer; norms come last."""
+
+    def __init__(self, channels: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.proj = nn.Linear(channels, channels)
+        self.norm1 = nn.LayerNorm(channels)
+        self.widen = nn.Linear(channels, hidden)
+        self.narrow = nn.Linear(hidden, channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.heads = heads
+
+    def forward(
+        self,
+        tokens: Float[Tensor, "batch token channel"],
+        position: Float[Tensor, "token channel"],
+    ) -> Float[Tensor, "batch token channel"]:
+        """The tokens after both branches."""
+        x = self.norm1(tokens + self.attend(tokens, position))
+        y: Tensor = self.norm2(x + self.narrow(F.relu(self.widen(x))))
+        return y
+
+    def attend(
+        self,
+        tokens: Float[Tensor, "batch token channel"],
+        position: Float[Tensor, "token channel"],
+    ) -> Float[Tensor, "batch token channel"]:
+        """Self-attention; the position is part of queries and keys and not of values."""
+        channels = tokens.shape[-1]
+        weight, bias = self.qkv.weight, self.qkv.bias
+        placed = F.linear(tokens + position, weight[: 2 * channels], bias[: 2 * channels])
+        value = F.linear(tokens, weight[2 * channels :], bias[2 * channels :])
+        query, key, value = (
+            part.view(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
+            for part in (*placed.split(channels, dim=-1), value)
+        )
+        attended = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
+        return out
+
+
+class NormedConv(nn.Module):
+    """A convolution without bias and a group norm, keeping the grid."""
+
+    def __init__(self, channels: int, out_channels: int, kernel: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.GroupNorm(GROUPS, out_channels)
+
+    def forward(
+        self, x: Float[Tensor, "batch channel height width"]
+    ) -> Float[Tensor, "batch channel_out height width"]:
+        """The normed map."""
+        y: Tensor = self.norm(self.conv(x))
+        return y
+
+
+class Merge(nn.Module):
+    """One step down the pyramid: a level joins what comes from above, enlarged to its grid."""
+
+    def __init__(self, level_channels: int, channels: int) -> None:
+        super().__init__()
+        self.lateral = NormedConv(level_channels, channels, 1)
+        self.smooth = NormedConv(channels, channels, 3)
+
+    def forward(
+        self,
+        level: Float[Tensor, "batch level_channel height width"],
+        above: Float[Tensor, "batch channel coarse_height coarse_width"],
+    ) -> Float[Tensor, "batch channel height width"]:
+        """The merged map on the grid of `level`."""
+        merged = self.lateral(level) + F.interpolate(above, level.shape[2:], mode="nearest")
+        return F.relu(self.smooth(merged))
+
+
+def initialise(pixel_decoder: nn.Module) -> None:
+    """Set fresh weights, from torch's global generator.
+
+    | parameters | value |
+    |---|---|
+    | convolutions | uniform of Kaiming with slope 1, bias 0 |
+    | linear layers | uniform of Xavier, bias 0 |
+    | norms | as their constructors leave them |
+    """
+    for module in pixel_decoder.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_uniform_(module.weight, a=1)
+        elif isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+OFFICIAL_NAMES: tuple[tuple[str, str], ...] = (
+    (r"^sem_seg_head\.pixel_decoder\.", "pixel_decoder."),
+    (r"^pixel_decoder\.input_proj\.", "pixel_decoder.project."),
+    (r"^pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.", r"pixel_decoder.encoder.\1."),
+    (r"(^pixel_decoder\.encoder\.\d+)\.self_attn\.in_proj_(weight|bias)$", r"\1.qkv.\2"),
+    (r"(^pixel_decoder\.encoder\.\d+)\.self_attn\.out_proj\.", r"\1.proj."),
+    (r"(^pixel_decoder\.encoder\.\d+)\.linear1\.", r"\1.widen."),
+    (r"(^pixel_decoder\.encoder\.\d+)\.linear2\.", r"\1.narrow."),
+    (r"(^pixel_decoder\.(?:layer|adapter)_\d)\.weight$", r"\1.conv.weight"),
+    (r"^pixel_decoder\.layer_4\.", "pixel_decoder.smooth."),
+    *(
+        rule
+        for level, merge in ((3, 0), (2, 1), (1, 2))
+        for rule in (
+            (rf"^pixel_decoder\.adapter_{level}\.", f"pixel_decoder.merges.{merge}.lateral."),
+            (rf"^pixel_decoder\.layer_{level}\.", f"pixel_decoder.merges.{merge}.smooth."),
+        )
+    ),
+    (r"^pixel_decoder\.mask_features\.", "pixel_decoder.mask_conv."),
+)
+"""Names in released checkpoints, as regular expressions, and ours: every rule applies, in order."""
