@@ -14,6 +14,7 @@ with the error's code. Anything else is a bug of ours, and exits with 1.
     │   └── ExtraMissing    3   an optional dependency
     ├── DataError           3   files are there and cannot be read as what they should be
     ├── JobsFailed          4   some jobs of a plan failed; the same command resumes
+    ├── AnswerFailed        4   a model failed on an image; the same command resumes
     ├── GateFailed          5   a checkpoint is worse than its reference
     └── GateUndecided       6   too few images to tell
 """
@@ -87,6 +88,12 @@ class DataError(BenchError):
 
 class JobsFailed(BenchError):
     """Some jobs of a plan failed; the others are kept and the same command resumes."""
+
+    exit_code = 4
+
+
+class AnswerFailed(BenchError):
+    """A model, or what follows from its answer, failed on an image; the message names it."""
 
     exit_code = 4
 

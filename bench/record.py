@@ -83,6 +83,8 @@ class ModelUsed(Kept):
 
     name: str
     """As it was asked for: a card's name, a path, or `module:attribute`."""
+    family: str | None = None
+    """The module that builds it; with its weights, who it is whatever it is called."""
     weights_digest: str | None = None
     """sha256 of the weights; `null`: it has none, or (reported) they are unknown."""
     parameters: int | None = None

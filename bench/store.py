@@ -98,7 +98,7 @@ class Store:
     def run(self, key: str, *, again: bool = False) -> Iterator["Run"]:
         """Work on a run. Until this ends, another process that tries is told so.
 
-        `again` forgets that the run was finished and which images failed: they are tried anew.
+        An image that failed is tried anew when its run goes on. `again` lets a finished run go on.
         """
         folder = self._run(key)
         with _Appender(folder / "log.jsonl", exclusive=f"Run {key}") as log:
@@ -115,16 +115,17 @@ class Run:
         self._statistics = folder / "statistics.npz"
         self._record = folder / "record.json"
         self._log = log
-        if again:
-            self._record.unlink(missing_ok=True)
         self.sessions: list[Session] = []
         """Who worked on it, in order."""
+        if again and (record := self.record) is not None:
+            self.sessions += record.provenance.sessions if record.provenance else ()
+            self._record.unlink()
         self.outcomes: dict[str, ImageOutcome] = {}
         """What is known, by image."""
         if self._statistics.exists():
             self.outcomes.update(read_statistics(self._statistics))
         self._replay()
-        if again:
+        if self.record is None:
             self.outcomes = {id: o for id, o in self.outcomes.items() if o.failure is None}
 
     def _replay(self) -> None:
@@ -211,8 +212,9 @@ class _Appender:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            self._lock()
-            self._cut_torn_line()
+            with _explained(self.path):
+                self._lock()
+                self._cut_torn_line()
         except BaseException:
             os.close(self._file)
             raise

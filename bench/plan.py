@@ -1,0 +1,211 @@
+"""A plan: what is to be run, as frozen jobs, printed before anything runs.
+
+A job says in words what is asked. Its key says it in content: hashes of data, weights, words and
+rules. What changes no number (device, batch size, number of processes, paths, dates) is in no key,
+so a sweep that was killed on one machine continues on another.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from pydantic import Field
+
+from bench.errors import BenchError
+from bench.record import Kept, Origin, Setting, Tuning
+from bench.types import Vocabulary
+
+
+class Job(Kept):
+    """One model on one dataset: what a person asks for, by name."""
+
+    model: str
+    """A card's name, a path to a checkpoint, or `module:attribute`."""
+    dataset: str
+    """A spec's name, or a folder."""
+    split: str | None = None
+    """Which part of the dataset; `None`: the one its spec names for evaluation."""
+    protocol: str | None = None
+    """A protocol card; `None`: the dataset's own."""
+    vocabulary: str | None = None
+    """A vocabulary; `None`: the dataset's own."""
+    tasks: tuple[str, ...] = ()
+    """The tasks to score; empty: all that the dataset has truth for."""
+    limit: int | None = None
+    """Only the first so many images. The record is then partial."""
+    precision: str = "float32"
+    """The network's number format."""
+    tuning: Tuning | None = None
+    """Few-shot settings; `None` is zero-shot."""
+    origins: dict[str, Origin] = Field(default_factory=dict)
+    """Who decided the settings that are not at their default."""
+
+    @property
+    def title(self) -> str:
+        """What it is, in a line.
+
+        >>> Job(model="xdecoder-T", dataset="ade20k-150", limit=8).title
+        'xdecoder-T on ade20k-150, first 8 images'
+        """
+        parts = [f"{self.model} on {self.dataset}" + (f" ({self.split})" if self.split else "")]
+        if tuning := self.tuning:
+            seeds = f"draw {tuning.draw_seed}, seed {tuning.train_seed}"
+            parts.append(f"{tuning.shots}-shot {tuning.strategy} ({seeds})")
+        if self.protocol:
+            parts.append(f"protocol {self.protocol}")
+        if self.limit is not None:
+            parts.append(f"first {self.limit} images")
+        return ", ".join(parts)
+
+    def settings(self) -> dict[str, Setting]:
+        """Every setting with who decided it."""
+        values = self.model_dump(mode="json", exclude={"origins"})
+        return {
+            name: Setting(value=value, origin=self.origins.get(name, Origin.DEFAULT))
+            for name, value in values.items()
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a job is made of, once names are resolved: all that can change a number."""
+
+    model: str
+    """Who the model is, besides its weights: its family, or its name where it has no weights."""
+    weights: str | None
+    """sha256 of the weights; `None` for a model without any."""
+    dataset: str
+    """The dataset's fingerprint, which covers split and ids."""
+    vocabulary: str
+    protocol: str
+    """Digest of the card as resolved for the dataset."""
+    tasks: tuple[str, ...]
+    precision: str
+    tuning: Tuning | None
+    images: int
+    """How many images will be asked about; no part of the key, the fingerprint has their ids."""
+
+    @property
+    def key(self) -> str:
+        """Sixteen hex digits over everything but `images`."""
+        content = {
+            "model": self.model,
+            "weights": self.weights,
+            "dataset": self.dataset,
+            "vocabulary": self.vocabulary,
+            "protocol": self.protocol,
+            "tasks": sorted(self.tasks),
+            "precision": self.precision,
+            "tuning": self.tuning.model_dump(mode="json") if self.tuning else None,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def vocabulary_digest(vocabulary: Vocabulary) -> str:
+    """Twelve hex digits over everything a model is told and a metric names."""
+    content = [
+        vocabulary.names,
+        vocabulary.prompts,
+        sorted(vocabulary.things),
+        vocabulary.templates,
+        vocabulary.background,
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A job with what is known of it before it runs."""
+
+    job: Job
+    contents: Contents | None = None
+    """What it is made of; `None` where something is missing."""
+    problem: str | None = None
+    """What is missing, and what to do about it."""
+
+    @property
+    def key(self) -> str | None:
+        """The job's key, where its contents are known."""
+        return self.contents.key if self.contents else None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Jobs in the order they run."""
+
+    jobs: tuple[Planned, ...]
+
+    def __iter__(self) -> Iterator[Planned]:
+        return iter(self.jobs)
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    @property
+    def images(self) -> int:
+        """How many images all jobs ask about; those with a problem count nothing."""
+        return sum(planned.contents.images for planned in self.jobs if planned.contents)
+
+    def without(self, done: Collection[str]) -> "Plan":
+        """What is left to do when the jobs with these keys are done."""
+        return Plan(tuple(planned for planned in self.jobs if planned.key not in done))
+
+
+def plan(jobs: Sequence[Job], contents: Callable[[Job], Contents]) -> Plan:
+    """Resolve jobs. One that cannot be resolved stays in the plan, with its problem, and fails.
+
+    Two jobs of one content (a suite that names a dataset twice) are one.
+    """
+    found: dict[str, Planned] = {}
+    for job in jobs:
+        try:
+            planned = Planned(job, contents(job))
+        except BenchError as error:
+            planned = Planned(job, problem=str(error))
+        found.setdefault(planned.key or job.model_dump_json(), planned)
+    return Plan(tuple(found.values()))
+
+
+def sweep(
+    models: Sequence[str],
+    datasets: Sequence[str],
+    *,
+    template: Job | None = None,
+    tunings: Sequence[Tuning | None] = (None,),
+) -> tuple[Job, ...]:
+    """Every model on every dataset with every tuning; one model's jobs follow each other.
+
+    `template` holds what they share; its own model, dataset and tuning do not count.
+
+    >>> [job.title for job in sweep(["colour"], ["shapes", "voc"])]
+    ['colour on shapes', 'colour on voc']
+    """
+    shared = template or Job(model="", dataset="")
+    return tuple(
+        shared.model_copy(update={"model": model, "dataset": dataset, "tuning": tuning})
+        for model, dataset, tuning in product(models, datasets, tunings)
+    )
+
+
+def tunings(
+    shots: Sequence[str],
+    strategies: Sequence[str] = (),
+    *,
+    unit: str = "images",
+    draw_seeds: Sequence[int] = (0,),
+    train_seeds: Sequence[int] = (0,),
+) -> tuple[Tuning | None, ...]:
+    """Few-shot settings in every combination; zero shots is one zero-shot run, whatever the rest.
+
+    >>> len(tunings(["0", "1", "5"], ["prompt", "decoder"], draw_seeds=[0, 1, 2]))
+    13
+    """
+    zero: tuple[None, ...] = (None,) if "0" in shots else ()
+    return zero + tuple(
+        Tuning(shots=count, strategy=strategy, unit=unit, draw_seed=draw, train_seed=train)
+        for count, strategy, draw, train in product(
+            [count for count in shots if count != "0"], strategies, draw_seeds, train_seeds
+        )
+    )
