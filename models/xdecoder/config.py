@@ -4,11 +4,18 @@ A configuration is data: every width, depth and head count is a field, so the sm
 large ones are the same code. Importing this module imports no torch.
 """
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from importlib.resources import files
 from typing import Any
 
 from bench.errors import UnknownName
+
+
+CLIP_VOCABULARY = 49408
+SPECIAL_TOKENS = 3
+"""Start, end and unknown, which a word-level tokenizer adds to its list."""
 
 
 @dataclass(frozen=True)
@@ -78,27 +85,23 @@ class PixelDecoderConfig:
     """Multi-scale deformable attention in place of the plain one (Table 10)."""
 
 
-class Tokens(StrEnum):
-    """Which tokenizer made the vocabulary."""
-
-    CLIP = "clip"
-    """CLIP's byte pairs."""
-    WORDS = "words"
-    """Whole words of a short list, for the small model."""
-
-
 @dataclass(frozen=True)
 class TextConfig:
     """The causal text encoder (section 3.3, «One Encoder for All Texts»)."""
 
-    tokens: Tokens = Tokens.CLIP
-    vocabulary: int = 49408
+    words: tuple[str, ...] = ()
+    """The list of a word-level tokenizer; empty: CLIP's byte pairs."""
     context: int = 77
     """Positions: a longer text is cut, keeping its end token."""
     width: int = 512
     layers: int = 12
     heads: int = 8
     feedforward: int = 2048
+
+    @property
+    def vocabulary(self) -> int:
+        """How many token ids there are."""
+        return len(self.words) + SPECIAL_TOKENS if self.words else CLIP_VOCABULARY
 
 
 class FreedRow(StrEnum):
@@ -176,8 +179,8 @@ class XDecoderConfig:
             raise ValueError(f"backbone kind must be one of {sorted(_KINDS)}, found {kind!r}")
         text = dict(content.get("text", {}))
         decoder = dict(content.get("decoder", {}))
-        if "tokens" in text:
-            text["tokens"] = Tokens(text["tokens"])
+        if "words" in text:
+            text["words"] = tuple(text["words"])
         if "freed_row" in decoder:
             decoder["freed_row"] = FreedRow(decoder["freed_row"])
         rest = {
@@ -213,13 +216,14 @@ FOCAL_NANO = FocalConfig((32, 64, 128, 256), (1, 1, 3, 1), focal_levels=2, drop_
 DAVIT_D3 = DaViTConfig((128, 256, 512, 1024), heads=(4, 8, 16, 32), downsampling_kernel=2)
 DAVIT_D5 = DaViTConfig((256, 512, 1024, 2048), heads=(8, 16, 32, 64))
 
+WORDS = tuple(json.loads(files("models.xdecoder").joinpath("words.json").read_text("utf-8")))
+"""What `xdecoder-nano` can read and say."""
+
 NANO = XDecoderConfig(
     "xdecoder-nano",
     FOCAL_NANO,
     PixelDecoderConfig(width=64, mask_width=64, layers=2, heads=4, feedforward=256),
-    TextConfig(
-        Tokens.WORDS, vocabulary=160, context=20, width=128, layers=2, heads=4, feedforward=512
-    ),
+    TextConfig(words=WORDS, context=24, width=128, layers=2, heads=4, feedforward=512),
     DecoderConfig(width=128, layers=4, heads=4, feedforward=512, queries=25),
 )
 
