@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.xdecoder.attention import Attention
 from models.xdecoder.backbones import Levels
-from models.xdecoder.config import PixelDecoderSettings
+from models.xdecoder.config import PixelDecoderConfig
 from models.xdecoder.position import sine_position
 
 GROUPS = 32
@@ -36,24 +37,23 @@ class PixelDecoder(nn.Module):
     """A transformer on stride 32, and a pyramid from there to stride 4.
 
     Args:
-        settings: its size; the width must be a multiple of 32.
+        config: its size; the width must be a multiple of 32.
         level_channels: of the four levels that enter.
     """
 
     def __init__(
-        self, settings: PixelDecoderSettings, level_channels: tuple[int, int, int, int]
+        self, config: PixelDecoderConfig, level_channels: tuple[int, int, int, int]
     ) -> None:
         super().__init__()
-        channels = settings.width
+        channels = config.width
         res2, res3, res4, res5 = level_channels
         self.project = nn.Conv2d(res5, channels, 1)
         self.encoder = nn.ModuleList(
-            EncoderLayer(channels, settings.heads, settings.feedforward)
-            for _ in range(settings.layers)
+            EncoderLayer(channels, config.heads, config.feedforward) for _ in range(config.layers)
         )
         self.smooth = NormedConv(channels, channels, 3)
         self.merges = nn.ModuleList(Merge(level, channels) for level in (res4, res3, res2))
-        self.mask_conv = nn.Conv2d(channels, settings.mask_width, 3, padding=1)
+        self.mask_conv = nn.Conv2d(channels, config.mask_width, 3, padding=1)
         initialise(self)
 
     def forward(self, levels: Levels) -> PixelFeatures:
@@ -83,41 +83,22 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, channels: int, heads: int, hidden: int) -> None:
         super().__init__()
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        self.attention = Attention(channels, heads)
         self.norm1 = nn.LayerNorm(channels)
         self.widen = nn.Linear(channels, hidden)
         self.narrow = nn.Linear(hidden, channels)
         self.norm2 = nn.LayerNorm(channels)
-        self.heads = heads
 
     def forward(
         self,
         tokens: Float[Tensor, "batch token channel"],
         position: Float[Tensor, "token channel"],
     ) -> Float[Tensor, "batch token channel"]:
-        """The tokens after both branches."""
-        x = self.norm1(tokens + self.attend(tokens, position))
+        """The tokens after both branches; the position is part of queries and keys only."""
+        placed = tokens + position
+        x = self.norm1(tokens + self.attention(placed, placed, tokens))
         y: Tensor = self.norm2(x + self.narrow(F.relu(self.widen(x))))
         return y
-
-    def attend(
-        self,
-        tokens: Float[Tensor, "batch token channel"],
-        position: Float[Tensor, "token channel"],
-    ) -> Float[Tensor, "batch token channel"]:
-        """Self-attention; the position is part of queries and keys and not of values."""
-        channels = tokens.shape[-1]
-        weight, bias = self.qkv.weight, self.qkv.bias
-        placed = F.linear(tokens + position, weight[: 2 * channels], bias[: 2 * channels])
-        value = F.linear(tokens, weight[2 * channels :], bias[2 * channels :])
-        query, key, value = (
-            part.view(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
-            for part in (*placed.split(channels, dim=-1), value)
-        )
-        attended = F.scaled_dot_product_attention(query, key, value)
-        out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
-        return out
 
 
 class NormedConv(nn.Module):
@@ -178,8 +159,8 @@ OFFICIAL_NAMES: tuple[tuple[str, str], ...] = (
     (r"^sem_seg_head\.pixel_decoder\.", "pixel_decoder."),
     (r"^pixel_decoder\.input_proj\.", "pixel_decoder.project."),
     (r"^pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.", r"pixel_decoder.encoder.\1."),
-    (r"(^pixel_decoder\.encoder\.\d+)\.self_attn\.in_proj_(weight|bias)$", r"\1.qkv.\2"),
-    (r"(^pixel_decoder\.encoder\.\d+)\.self_attn\.out_proj\.", r"\1.proj."),
+    (r"(^pixel_decoder\.encoder\.\d+)\.self_attn\.in_proj_", r"\1.attention.in_proj."),
+    (r"(^pixel_decoder\.encoder\.\d+)\.self_attn\.out_proj\.", r"\1.attention.out_proj."),
     (r"(^pixel_decoder\.encoder\.\d+)\.linear1\.", r"\1.widen."),
     (r"(^pixel_decoder\.encoder\.\d+)\.linear2\.", r"\1.narrow."),
     (r"(^pixel_decoder\.(?:layer|adapter)_\d)\.weight$", r"\1.conv.weight"),

@@ -4,7 +4,6 @@ Blocks alternate between two views of the same map: places attend to the places 
 then channels attend to the channels of their group over the whole map.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 
@@ -18,71 +17,40 @@ from models.xdecoder.backbones.pyramid import (
     FeedForward,
     PatchEmbedding,
     Stage,
-    doubled,
     drop_path_rates,
     initialise,
 )
 from models.xdecoder.backbones.window import WindowAttention
+from models.xdecoder.config import DaViTConfig
 
 
-@dataclass(frozen=True)
-class DaViTSettings:
-    """The size of a DaViT."""
-
-    depths: tuple[int, int, int, int]
-    """Pairs of a spatial and a channel block in the four stages."""
-    channels: int
-    """Of the first stage; each later stage doubles them."""
-    heads: int
-    """Attention heads, and channel groups, of the first stage; each later stage doubles them."""
-    step_kernel: int
-    """Side of the window that halves the grid between stages: 2 sees a place once, 3 overlaps."""
-    window: int = 7
-    """Side of an attention window, in places."""
-    feedforward_ratio: int = 4
-    drop_path: float = 0.3
-    """Rate of the last block in training; earlier blocks have less."""
-
-    @property
-    def dims(self) -> tuple[int, int, int, int]:
-        """Channels of the four stages."""
-        return doubled(self.channels)
-
-
-DAVIT_D3 = DaViTSettings(depths=(1, 1, 9, 1), channels=128, heads=4, step_kernel=2)
-DAVIT_D5 = DaViTSettings(depths=(1, 1, 9, 1), channels=256, heads=8, step_kernel=3)
-
-
-def build_davit(settings: DaViTSettings, *, recompute: bool = False) -> Backbone:
+def build_davit(config: DaViTConfig, *, recompute: bool = False) -> Backbone:
     """A DaViT with fresh weights; `recompute` saves memory in training (see `Stage`)."""
-    kernel = settings.step_kernel
+    kernel = config.downsampling_kernel
     step = partial(PatchEmbedding, kernel=kernel, stride=2, padding=(kernel - 1) // 2)
     embeddings = [
-        PatchEmbedding(3, settings.dims[0], kernel=7, stride=4, padding=3),
-        *(step(a, b, norm_first=True) for a, b in pairwise(settings.dims)),
+        PatchEmbedding(3, config.dims[0], kernel=7, stride=4, padding=3),
+        *(step(a, b, norm_first=True) for a, b in pairwise(config.dims)),
     ]
-    rates = drop_path_rates(settings.drop_path, [2 * depth for depth in settings.depths])
-    all_heads = doubled(settings.heads)
+    rates = drop_path_rates(config.drop_path, [2 * depth for depth in config.depths])
     stages = [
         Stage(
             (
                 DaViTBlock(
                     ChannelAttention(dim, heads)
                     if position % 2
-                    else WindowAttention(dim, heads, settings.window),
+                    else WindowAttention(dim, heads, config.window),
                     dim,
-                    settings.feedforward_ratio * dim,
+                    int(config.mlp_ratio * dim),
                     rate,
                 )
                 for position, rate in enumerate(rates[stage])
             ),
             recompute=recompute,
         )
-        for stage, (dim, heads) in enumerate(
-            zip(settings.dims, doubled(settings.heads), strict=True)
-        )
+        for stage, (dim, heads) in enumerate(zip(config.dims, config.heads, strict=True))
     ]
-    backbone = Backbone(embeddings, stages, [nn.Identity() for _ in stages], settings.dims)
+    backbone = Backbone(embeddings, stages, [nn.Identity() for _ in stages], config.dims)
     initialise(backbone)
     return backbone
 

@@ -9,7 +9,6 @@ convolutions to each block and norms sums where the large one norms branches; it
 and the large one by 2. Released weights need these differences.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -24,62 +23,29 @@ from models.xdecoder.backbones.pyramid import (
     FeedForward,
     PatchEmbedding,
     Stage,
-    doubled,
     drop_path_rates,
     initialise,
 )
+from models.xdecoder.config import FocalConfig
+
+LAYER_SCALE = 1e-4
+"""What the learned scales of the residual branches start from."""
 
 
-@dataclass(frozen=True)
-class FocalSettings:
-    """The size and flavour of a FocalNet."""
-
-    depths: tuple[int, int, int, int]
-    """Blocks of the four stages."""
-    channels: int
-    """Of the first stage; each later stage doubles them."""
-    focal_levels: int
-    """How many depth-wise contexts are gathered, beside the mean of the map."""
-    local_convs: bool
-    """The tiny flavour: two residual 3×3 depth-wise convolutions a block, and norms on sums."""
-    stem_padding: int
-    """Zeros around the image under the 7×7 stem."""
-    first_kernel: int = 3
-    """Side of the first context's window; each later one is 2 wider."""
-    feedforward_ratio: int = 4
-    layer_scale: float = 1e-4
-    """What the learned scales of the residual branches start from."""
-    drop_path: float = 0.3
-    """Rate of the last block in training; earlier blocks have less."""
-
-    @property
-    def dims(self) -> tuple[int, int, int, int]:
-        """Channels of the four stages."""
-        return doubled(self.channels)
-
-
-FOCAL_T = FocalSettings(
-    depths=(2, 2, 6, 2), channels=96, focal_levels=3, local_convs=True, stem_padding=3
-)
-FOCAL_L = FocalSettings(
-    depths=(2, 2, 18, 2), channels=192, focal_levels=4, local_convs=False, stem_padding=2
-)
-
-
-def build_focal(settings: FocalSettings, *, recompute: bool = False) -> Backbone:
+def build_focal(config: FocalConfig, *, recompute: bool = False) -> Backbone:
     """A FocalNet with fresh weights; `recompute` saves memory in training (see `Stage`)."""
     embeddings = [
-        PatchEmbedding(3, settings.dims[0], kernel=7, stride=4, padding=settings.stem_padding),
-        *(PatchEmbedding(a, b, kernel=3, stride=2, padding=1) for a, b in pairwise(settings.dims)),
+        PatchEmbedding(3, config.dims[0], kernel=7, stride=4, padding=config.stem_padding),
+        *(PatchEmbedding(a, b, kernel=3, stride=2, padding=1) for a, b in pairwise(config.dims)),
     ]
-    block = LocalFocalBlock if settings.local_convs else FocalBlock
+    block = LocalFocalBlock if config.depthwise_residuals else FocalBlock
     stages = [
-        Stage((block(settings, dim, rate) for rate in rates), recompute=recompute)
+        Stage((block(config, dim, rate) for rate in rates), recompute=recompute)
         for dim, rates in zip(
-            settings.dims, drop_path_rates(settings.drop_path, settings.depths), strict=True
+            config.dims, drop_path_rates(config.drop_path, config.depths), strict=True
         )
     ]
-    backbone = Backbone(embeddings, stages, map(nn.LayerNorm, settings.dims), settings.dims)
+    backbone = Backbone(embeddings, stages, map(nn.LayerNorm, config.dims), config.dims)
     initialise(backbone)
     return backbone
 
@@ -87,14 +53,14 @@ def build_focal(settings: FocalSettings, *, recompute: bool = False) -> Backbone
 class FocalBlock(nn.Module):
     """Modulation, then a feed-forward layer: two residual branches, each normed and scaled."""
 
-    def __init__(self, settings: FocalSettings, channels: int, drop_path: float) -> None:
+    def __init__(self, config: FocalConfig, channels: int, drop_path: float) -> None:
         super().__init__()
-        self.modulation = FocalModulation(channels, settings.focal_levels, settings.first_kernel)
+        self.modulation = FocalModulation(channels, config.focal_levels, config.focal_window)
         self.norm1 = nn.LayerNorm(channels)
-        self.scale1 = nn.Parameter(torch.full((channels,), settings.layer_scale))
-        self.feedforward = FeedForward(channels, settings.feedforward_ratio * channels)
+        self.scale1 = nn.Parameter(torch.full((channels,), LAYER_SCALE))
+        self.feedforward = FeedForward(channels, int(config.mlp_ratio * channels))
         self.norm2 = nn.LayerNorm(channels)
-        self.scale2 = nn.Parameter(torch.full((channels,), settings.layer_scale))
+        self.scale2 = nn.Parameter(torch.full((channels,), LAYER_SCALE))
         self.drop_path = DropPath(drop_path)
 
     def forward(
@@ -109,8 +75,8 @@ class FocalBlock(nn.Module):
 class LocalFocalBlock(FocalBlock):
     """The tiny flavour: a local convolution before each branch, and norms on the sums."""
 
-    def __init__(self, settings: FocalSettings, channels: int, drop_path: float) -> None:
-        super().__init__(settings, channels, drop_path)
+    def __init__(self, config: FocalConfig, channels: int, drop_path: float) -> None:
+        super().__init__(config, channels, drop_path)
         self.local1 = DepthwiseConv(channels, 3)
         self.local2 = DepthwiseConv(channels, 3)
 

@@ -117,15 +117,6 @@ def drop_path_rates(highest: float, depths: Sequence[int]) -> list[list[float]]:
     return [rates[start : start + depth] for start, depth in zip(starts, depths, strict=True)]
 
 
-def doubled(first: int) -> tuple[int, int, int, int]:
-    """`first` for the first stage, and twice as much for each later one.
-
-    >>> doubled(96)
-    (96, 192, 384, 768)
-    """
-    return first, 2 * first, 4 * first, 8 * first
-
-
 class DepthwiseConv(nn.Conv2d):
     """A convolution of each channel by itself that keeps the grid."""
 

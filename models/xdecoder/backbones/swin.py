@@ -4,7 +4,6 @@ Places attend to the places of their window; every other block shifts the window
 around the border of the map, and keeps apart what the shift only brought together.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -17,69 +16,39 @@ from models.xdecoder.backbones.pyramid import (
     FeedForward,
     PatchEmbedding,
     Stage,
-    doubled,
     drop_path_rates,
     initialise,
     pad_to_multiple,
 )
 from models.xdecoder.backbones.window import WindowAttention, split_windows
+from models.xdecoder.config import SwinConfig
 
 
-@dataclass(frozen=True)
-class SwinSettings:
-    """The size of a Swin transformer."""
-
-    depths: tuple[int, int, int, int]
-    """Blocks of the four stages."""
-    channels: int
-    """Of the first stage; each later stage doubles them."""
-    heads: int
-    """Attention heads of the first stage; each later stage doubles them."""
-    window: int
-    """Side of an attention window, in places."""
-    feedforward_ratio: int = 4
-    drop_path: float = 0.3
-    """Rate of the last block in training; earlier blocks have less."""
-
-    @property
-    def dims(self) -> tuple[int, int, int, int]:
-        """Channels of the four stages."""
-        return doubled(self.channels)
-
-
-SWIN_T = SwinSettings(depths=(2, 2, 6, 2), channels=96, heads=3, window=7)
-SWIN_B = SwinSettings(depths=(2, 2, 18, 2), channels=128, heads=4, window=12)
-SWIN_L = SwinSettings(depths=(2, 2, 18, 2), channels=192, heads=6, window=12)
-
-
-def build_swin(settings: SwinSettings, *, recompute: bool = False) -> Backbone:
+def build_swin(config: SwinConfig, *, recompute: bool = False) -> Backbone:
     """A Swin transformer with fresh weights; `recompute` saves memory in training (see `Stage`)."""
     embeddings = [
-        PatchEmbedding(3, settings.dims[0], kernel=4, stride=4, padding=0),
-        *(PatchMerging(a, b) for a, b in pairwise(settings.dims)),
+        PatchEmbedding(3, config.dims[0], kernel=4, stride=4, padding=0),
+        *(PatchMerging(a, b) for a, b in pairwise(config.dims)),
     ]
-    rates = drop_path_rates(settings.drop_path, settings.depths)
-    all_heads = doubled(settings.heads)
+    rates = drop_path_rates(config.drop_path, config.depths)
     stages = [
         Stage(
             (
                 SwinBlock(
                     dim,
                     heads,
-                    settings.window,
-                    shift=settings.window // 2 if position % 2 else 0,
-                    hidden=settings.feedforward_ratio * dim,
+                    config.window,
+                    shift=config.window // 2 if position % 2 else 0,
+                    hidden=int(config.mlp_ratio * dim),
                     drop_path=rate,
                 )
                 for position, rate in enumerate(rates[stage])
             ),
             recompute=recompute,
         )
-        for stage, (dim, heads) in enumerate(
-            zip(settings.dims, doubled(settings.heads), strict=True)
-        )
+        for stage, (dim, heads) in enumerate(zip(config.dims, config.heads, strict=True))
     ]
-    backbone = Backbone(embeddings, stages, map(nn.LayerNorm, settings.dims), settings.dims)
+    backbone = Backbone(embeddings, stages, map(nn.LayerNorm, config.dims), config.dims)
     initialise(backbone)
     for module in backbone.modules():
         if isinstance(module, RelativePositionBias):
