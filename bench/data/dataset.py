@@ -1,16 +1,18 @@
 """A dataset: samples by id, each with its image, its prompt and its truths.
 
 What a runner needs and no more. How the files are laid out is the readers' business
-(`bench.data.source`), what they are called is the spec's (`bench.spec`).
+(`bench.data.source`), what they are called is the spec's (`bench.spec`); `bench.data.opening`
+brings the two together.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
-from bench.data.source import ImageSource, PromptSource, TruthSource
+from bench.data.source import Derived, ImageSource, PromptSource, TruthSource
 from bench.types import Sample, Vocabulary
 
 
@@ -23,28 +25,26 @@ class Dataset:
 
     name: str
     split: str
+    tasks: tuple[str, ...]
+    """The tasks it is scored on: a truth of each is in every sample."""
     vocabulary: Vocabulary
     images: ImageSource
-    truths: Mapping[str, TruthSource]
-    """One source per task the dataset is scored on."""
+    truths: Mapping[str, TruthSource | Derived]
+    """One for each task, and those that a derived one follows from."""
+    ids: tuple[str, ...]
+    """The samples, unique, in a stable order."""
     prompts: PromptSource | None = None
     """What is asked per image; the vocabulary where absent."""
     spec_digest: str = ""
     """Digest of the spec this was opened from; part of the fingerprint."""
-    ids: Sequence[str] = field(default=())
-    """The samples, in a stable order: all of `images` unless given."""
-
-    def __post_init__(self) -> None:
-        if not self.ids:
-            object.__setattr__(self, "ids", tuple(self.images.ids))
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """The tasks that have truth."""
-        return tuple(self.truths)
+    notes: tuple[str, ...] = ()
+    """What the readers decided about the files, a sentence each."""
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.load(id) for id in self.ids)
 
     def load(self, id: str) -> Sample:
         """Read one sample: the image once, and the truths of all tasks.
@@ -54,21 +54,30 @@ class Dataset:
                 names the file and the reason.
         """
         image = self.images.read(id)
-        height, width = image.shape[:2]
-        truths = {task: source.read(id, (height, width)) for task, source in self.truths.items()}
         prompt = self.vocabulary if self.prompts is None else self.prompts.read(id)
-        return Sample(id, image, prompt, truths)
+        height, width = image.shape[:2]
+        return Sample(id, image, prompt, self._truths_of(id, (height, width)))
 
-    def __iter__(self) -> Iterator[Sample]:
-        return (self.load(id) for id in self.ids)
+    def _truths_of(self, id: str, size: tuple[int, int]) -> dict[str, Any]:
+        read: dict[str, Any] = {}
+
+        def truth(task: str) -> Any:
+            if task not in read:
+                source = self.truths[task]
+                if isinstance(source, Derived):
+                    read[task] = source.derive(truth(source.origin))
+                else:
+                    read[task] = source.read(id, size)
+            return read[task]
+
+        return {task: truth(task) for task in self.tasks}
 
     def subset(self, ids: Sequence[str]) -> "Dataset":
         """The same dataset with only these samples, in this order."""
-        known = set(self.ids)
-        if unknown := [id for id in ids if id not in known]:
-            raise ValueError(f"{self.name} has no sample {unknown[0]!r} in {self.split}")
         if not ids:
             raise ValueError("a subset needs at least one sample")
+        if unknown := set(ids).difference(self.ids):
+            raise ValueError(f"{self.name} {self.split} has no sample {min(unknown)!r}")
         return replace(self, ids=tuple(ids))
 
     def digest_of(self, id: str) -> str:
@@ -81,11 +90,13 @@ class Dataset:
 
         A subset has a fingerprint of its own. Computed when first asked for, then kept.
         """
-        content = hashlib.sha256()
         classes = [self.vocabulary.names, sorted(self.vocabulary.things)]
-        header = [self.name, self.split, self.spec_digest, classes, list(self.ids)]
-        content.update(json.dumps(header).encode())
-        for source in (self.images, *self.truths.values()):
+        header = [self.name, self.split, self.tasks, self.spec_digest, classes, self.ids]
+        content = hashlib.sha256(json.dumps(header).encode())
+        sources: list[ImageSource | TruthSource | PromptSource] = [self.images]
+        sources += [s for s in self.truths.values() if not isinstance(s, Derived)]
+        sources += [] if self.prompts is None else [self.prompts]
+        for source in sources:
             for part in source.fingerprint():
                 content.update(hashlib.sha256(part).digest())
         return content.hexdigest()[:12]

@@ -1,13 +1,33 @@
 """Where images, questions and truths come from: the contracts between a dataset and its readers.
 
 A reader knows one on-disk format and nothing of datasets. It gives sources; a `Dataset` joins them
-by sample id. Outside packages and generated worlds implement the same three protocols.
+by sample id. Generated worlds and outside packages implement the same protocols. `READERS` says
+where each reader lives; `reader(name)` imports it when it is used.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
-from bench.types import Image
+from bench.errors import DataMissing, UnknownName
+from bench.protocol import Strict
+from bench.types import Image, Vocabulary
+
+T = TypeVar("T")
+
+READERS = {
+    "files": "bench.data.images:FILES",
+    "coco-images": "bench.data.coco_json:IMAGES",
+    "coco-instances": "bench.data.coco_instances:INSTANCES",
+    "coco-panoptic": "bench.data.coco_panoptic:PANOPTIC",
+    "from-panoptic": "bench.data.coco_panoptic:FROM_PANOPTIC",
+    "panoptic-png": "bench.data.panoptic_png:PANOPTIC_PNG",
+    "label-map": "bench.data.label_maps:LABEL_MAP",
+    "shapes": "bench.data.shapes.reader:SHAPES",
+}
 
 
 class ImageSource(Protocol):
@@ -43,9 +63,125 @@ class TruthSource(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Derived:
+    """A truth that follows from another task's truth, so that nothing is read twice."""
+
+    origin: str
+    """The task whose truth it is computed from."""
+    derive: Callable[[Any], Any]
+
+
 class PromptSource(Protocol):
     """What is asked about each image, where that is not the dataset's vocabulary."""
 
     def read(self, id: str) -> Any:
         """The prompt of one sample: phrases, questions."""
         ...
+
+    def fingerprint(self) -> Iterator[bytes]:
+        """The content of the files the prompts come from, in a stable order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one dataset, as its readers see it."""
+
+    dataset: str
+    path: Path
+    advice: str = ""
+    """What to do where a file is not there."""
+    _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def file(self, relative: str) -> Path:
+        """A file that must be there; `DataMissing` where it is not."""
+        return self._existing(relative, Path.is_file)
+
+    def folder(self, relative: str) -> Path:
+        """A folder that must be there; `DataMissing` where it is not."""
+        return self._existing(relative, Path.is_dir)
+
+    def once(self, make: Callable[..., T], *arguments: Hashable) -> T:
+        """`make(*arguments)`, made once however many sources of this dataset need it."""
+        key = (make, *arguments)
+        if key not in self._made:
+            self._made[key] = make(*arguments)
+        made: T = self._made[key]
+        return made
+
+    def missing(self, what: str) -> DataMissing:
+        """The error that says what is not here and what to do about it."""
+        return DataMissing(
+            " ".join(filter(None, [f"Dataset '{self.dataset}' is incomplete: {what}", self.advice]))
+        )
+
+    def _existing(self, relative: str, is_there: Callable[[Path], bool]) -> Path:
+        path = self.path / relative
+        if is_there(path):
+            return path
+        if not self.path.is_dir():
+            raise DataMissing(
+                f"Dataset '{self.dataset}' is not at {self.path}: no such folder. {self.advice}"
+            )
+        raise self.missing(f"no {relative} in {self.path}.")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a truth reader is told besides its options."""
+
+    home: Home
+    vocabulary: Vocabulary
+    """Truth labels are positions in its names."""
+
+
+OpenTruth = Callable[[Any, Opening], TruthSource | Derived]
+"""(options, what it is told) -> the truth of one task."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One format: what its options are and which sources it can open."""
+
+    about: str
+    options: type[Strict]
+    images: Callable[[Any, Home], ImageSource] | None = None
+    truths: Mapping[str, Callable[[Any, Opening], TruthSource | Derived]] = field(
+        default_factory=dict
+    )
+    """Per task."""
+    prompts: Callable[[Any, Home], PromptSource] | None = None
+    vocabulary: Callable[[Any, Home], Vocabulary] | None = None
+    """The classes that the files themselves name."""
+
+    @property
+    def gives(self) -> tuple[str, ...]:
+        """What it can be named for in a spec: `images`, `prompts` or a task's truth."""
+        kinds = {"images": self.images, "prompts": self.prompts}
+        return (*(kind for kind, opener in kinds.items() if opener), *self.truths)
+
+
+def reader(name: str) -> Reader:
+    """The reader of that name; an unknown name suggests near ones."""
+    if name not in READERS:
+        raise UnknownName("reader", name, READERS)
+    module, _, attribute = READERS[name].partition(":")
+    found = getattr(import_module(module), attribute)
+    assert isinstance(found, Reader)
+    return found
+
+
+def contents(paths: Iterable[Path]) -> Iterator[bytes]:
+    """The bytes of files, for a fingerprint; one that is missing counts as such."""
+    for path in paths:
+        try:
+            yield path.read_bytes()
+        except OSError:
+            yield b"unreadable"
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

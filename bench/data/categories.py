@@ -1,0 +1,135 @@
+"""From the categories of a file to the labels of a vocabulary.
+
+Exports number their categories as they like: from 0 or 1, with gaps, with a placeholder for the
+whole project, with one name twice. Labels are positions in the vocabulary's names; this is where
+one becomes the other, and what was decided on the way is kept as notes.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
+
+from bench.data.coco_json import Category
+from bench.errors import DataError, nearest
+from bench.types import Vocabulary
+
+
+class DuplicateNames(StrEnum):
+    """What happens to two categories of one name.
+
+    A model is asked with names, so it cannot tell them apart: merging is the default. COCO's own
+    tools score by category id and keep them, which holds every answer for one of the two.
+    """
+
+    MERGE = "merge"
+    """They are one class."""
+    KEEP = "keep"
+    """They are two classes; the later one is called `name (id)` and prompted as `name`."""
+
+
+class Unlisted(StrEnum):
+    """What happens to truth of a class that the vocabulary does not have."""
+
+    REFUSE = "refuse"
+    """It is an error: most often the vocabulary belongs to another dataset."""
+    LEAVE_OUT = "leave-out"
+    """Its pixels are void, its objects are not there."""
+
+
+@dataclass(frozen=True)
+class Categories:
+    """The classes that a file names, placeholder left out, and the label of each category id."""
+
+    vocabulary: Vocabulary
+    labels: Mapping[int, int]
+    notes: tuple[str, ...]
+
+
+def is_placeholder(category: Category, among: Iterable[Category], used: Collection[int]) -> bool:
+    """Whether a category stands for the whole project, as Roboflow's exports have one.
+
+    It has no annotations, its own supercategory is `none`, and every other category's is its name.
+    """
+    others = [other for other in among if other.id != category.id]
+    return (
+        category.id not in used
+        and category.supercategory == "none"
+        and bool(others)
+        and all(other.supercategory == category.name for other in others)
+    )
+
+
+def read_categories(
+    path: Path,
+    categories: tuple[Category, ...],
+    used: Collection[int],
+    duplicates: DuplicateNames = DuplicateNames.MERGE,
+) -> Categories:
+    """The classes of a file by its own account; `used` are the category ids with annotations."""
+    if len({c.id for c in categories}) < len(categories):
+        raise DataError(f"{path}: two categories have the same id.")
+    real = [c for c in categories if not is_placeholder(c, categories, used)]
+    if not real:
+        raise DataError(f"{path} names no category.")
+    notes = [
+        f"left out category {c.id} '{c.name}': a placeholder for the whole export, without "
+        "annotations"
+        for c in categories
+        if c not in real
+    ]
+    names: dict[str, int] = {}
+    prompts: list[tuple[str, ...]] = []
+    things: set[int] = set()
+    labels: dict[int, int] = {}
+    repeated = {name for name, n in Counter(c.name for c in real).items() if n > 1}
+    for category in real:
+        name = category.name
+        if name in names and duplicates is DuplicateNames.KEEP:
+            name = f"{name} ({category.id})"
+        if name not in names:
+            names[name] = len(names)
+            prompts.append((category.name,))
+        labels[category.id] = names[name]
+        if category.thing is not False:
+            things.add(names[name])
+    notes += [
+        f"categories {_ids(real, name)} are all called '{name}': "
+        + ("they count as one class" if duplicates is DuplicateNames.MERGE else "kept apart")
+        for name in sorted(repeated)
+    ]
+    vocabulary = Vocabulary(tuple(names), tuple(prompts), frozenset(things))
+    return Categories(vocabulary, MappingProxyType(labels), tuple(notes))
+
+
+def _ids(categories: Iterable[Category], name: str) -> str:
+    return ", ".join(str(c.id) for c in categories if c.name == name)
+
+
+def labels_by_name(
+    path: Path,
+    own: Categories,
+    vocabulary: Vocabulary,
+    renamed: Mapping[str, str],
+    unlisted: Unlisted,
+) -> dict[int, int | None]:
+    """The vocabulary's label of each category id, found by name; `None` for one left out.
+
+    `renamed` gives the vocabulary's name for a category that the file calls otherwise.
+    """
+    label_of = {name: label for label, name in enumerate(vocabulary.names)}
+    found: dict[int, int | None] = {}
+    for id, own_label in own.labels.items():
+        name = own.vocabulary.names[own_label]
+        label = label_of.get(renamed.get(name, name))
+        if label is None and unlisted is Unlisted.REFUSE:
+            near = nearest(name, label_of, n=1)
+            advice = f" (nearest: '{near[0]}')" if near else ""
+            raise DataError(
+                f"{path}: category {id} '{name}' is not in the vocabulary{advice}; name it in "
+                "the reader's 'renamed', or leave such categories out with 'unlisted: leave-out'."
+            )
+        found[id] = label
+    return found
