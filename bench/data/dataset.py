@@ -25,20 +25,24 @@ class Dataset:
 
     name: str
     split: str
-    tasks: tuple[str, ...]
-    """The tasks it is scored on: a truth of each is in every sample."""
     vocabulary: Vocabulary
     images: ImageSource
     truths: Mapping[str, TruthSource | Derived]
     """One for each task, and those that a derived one follows from."""
-    ids: tuple[str, ...]
-    """The samples, unique, in a stable order."""
     prompts: PromptSource | None = None
     """What is asked per image; the vocabulary where absent."""
     spec_digest: str = ""
     """Digest of the spec this was opened from; part of the fingerprint."""
     notes: tuple[str, ...] = ()
     """What the readers decided about the files, a sentence each."""
+    tasks: tuple[str, ...] = ()
+    """The tasks it is scored on: a truth of each is in every sample. All of `truths` by default."""
+    ids: tuple[str, ...] = ()
+    """The samples, unique, in a stable order. All of `images` by default."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tasks", self.tasks or tuple(self.truths))
+        object.__setattr__(self, "ids", self.ids or tuple(self.images.ids))
 
     def __len__(self) -> int:
         return len(self.ids)
