@@ -9,7 +9,7 @@ an interval is `compute` with other weights: no second inference. Meters themsel
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Score:
 Scores = Mapping[str, Score]
 
 
+@runtime_checkable
 class Meter(Protocol):
     """Measures single images and computes scores over many."""
 
