@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 
 from bench.data.shapes.domain import look
 from bench.data.shapes.figure import RADIUS, tone_table
@@ -37,6 +37,15 @@ def draw(scene: Scene) -> Drawing:
     canvas = look(scene.domain, canvas, ids)
     canvas = canvas + _noise_window(scene)
     return Drawing(np.clip(canvas, 0, 255).astype(np.uint8), ids)
+
+
+def occupancy(scene: Scene, size: int) -> Int[np.ndarray, "{size} {size}"]:
+    """Which thing, from 1, is seen at each pixel; 0 is ground."""
+    ids = np.zeros((size, size), np.int32)
+    for number, thing in enumerate(scene.things, start=1):
+        box, depth = footprint(thing, size)
+        ids[box][depth > 0] = number
+    return ids
 
 
 def _paint_grounds(
@@ -106,7 +115,8 @@ def _light(
     y = (np.arange(rows.start, rows.stop, dtype=np.int32) - thing.y * size // SPAN) * 22
     slope = 256 - (x // radius)[None, :] - (y // radius)[:, None]
     rim = np.minimum(depth * 128 // size, 256)  # a rim as wide as one pixel on a canvas of 128
-    return (slope * (rim * 7 + 256 * 9) >> 12)[..., None]
+    light: Int[np.ndarray, "rows columns"] = slope * (rim * 7 + 256 * 9) >> 12
+    return light[..., None]
 
 
 def _noise_window(scene: Scene) -> Int[np.ndarray, "height width 3"]:
@@ -126,9 +136,5 @@ def _noise(size: int, amplitude: int) -> Int[np.ndarray, "height width 3"]:
     grains = [
         scatter(channel, side, side) + scatter(channel + 3, side, side) for channel in (2, 5, 8)
     ]
-    return ((np.stack(grains, axis=-1) - 255) * amplitude // 255).astype(np.int32)
-
-
-def segment_mask(drawing: Drawing, segment: int) -> Bool[np.ndarray, "height width"]:
-    """The visible pixels of one segment."""
-    return drawing.ids == segment
+    noise: Int[np.ndarray, "height width 3"] = (np.stack(grains, axis=-1) - 255) * amplitude // 255
+    return noise

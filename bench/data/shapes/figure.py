@@ -20,24 +20,26 @@ HALF = 256
 """Half the side of a table: room for the corners of the turned box around the smallest thing."""
 
 Grid = Int[np.ndarray, "cells cells"]
-Outline = Callable[[Grid, Grid], Bool[np.ndarray, "cells cells"]]
+Inside = Bool[np.ndarray, "cells cells"]
+Outline = Callable[[Grid, Grid], Inside]
 """Which cells are inside, from x (to the right) and y (down) in half cells, always odd."""
 
 _U = 2 * RADIUS
 
 
-def _disc(x: Grid, y: Grid, percent: int, at: tuple[int, int] = (0, 0)) -> np.ndarray:
+def _disc(x: Grid, y: Grid, percent: int, at: tuple[int, int] = (0, 0)) -> Inside:
     """A disc, its radius and its centre in percent of the figure's radius."""
     dx, dy = 100 * x - at[0] * _U, 100 * y - at[1] * _U
-    return dx * dx + dy * dy <= (percent * _U) ** 2
+    inside: Inside = dx * dx + dy * dy <= (percent * _U) ** 2
+    return inside
 
 
-def _box(x: Grid, y: Grid, width: int, height: int) -> np.ndarray:
+def _box(x: Grid, y: Grid, width: int, height: int) -> Inside:
     """A centred box, its half width and half height in percent of the figure's radius."""
     return (100 * abs(x) <= width * _U) & (100 * abs(y) <= height * _U)
 
 
-def _polygon(x: Grid, y: Grid, *corners: tuple[int, int]) -> np.ndarray:
+def _polygon(x: Grid, y: Grid, *corners: tuple[int, int]) -> Inside:
     """A polygon by the even-odd rule, its corners in percent of the figure's radius."""
     px, py = 100 * x, 100 * y
     inside = np.zeros(np.broadcast(x, y).shape, bool)
@@ -49,12 +51,13 @@ def _polygon(x: Grid, y: Grid, *corners: tuple[int, int]) -> np.ndarray:
     return inside
 
 
-def _heart(x: Grid, y: Grid) -> np.ndarray:
+def _heart(x: Grid, y: Grid) -> Inside:
     """The curve (x² + y² - 1)³ = -x² y³ (y down), at 80% of the figure's radius."""
     unit = _U * 4 // 5
     y = y - unit // 8  # the curve is higher than it is deep: centre it
     x2, y2 = x * x, y * y
-    return (x2 + y2 - unit * unit) ** 3 + unit * x2 * y2 * y <= 0
+    inside: Inside = (x2 + y2 - unit * unit) ** 3 + unit * x2 * y2 * y <= 0
+    return inside
 
 
 _STAR = (
@@ -88,12 +91,15 @@ TONES: dict[str, Callable[[Grid, Grid], Grid]] = {
 
 def _wave(x: Grid, period: int) -> Grid:
     """A triangle wave: the distance to the nearest multiple of `period`."""
-    return abs((x + period // 2) % period - period // 2)
+    wave: Grid = abs((x + period // 2) % period - period // 2)
+    return wave
 
 
 def _length(x: Grid, y: Grid) -> Grid:
     """The length of (x, y), by an octagon in place of the circle."""
-    return np.maximum(np.maximum(abs(x), abs(y)), (abs(x) + abs(y)) * 181 // 256)
+    x, y = abs(x), abs(y)
+    length: Grid = np.maximum(np.maximum(x, y), (x + y) * 181 // 256)
+    return length
 
 
 def _cells(half: int) -> tuple[Grid, Grid]:
@@ -119,4 +125,5 @@ def depth_table(shape: str) -> Int[np.ndarray, " cell"]:
 @cache
 def tone_table(texture: str) -> Int[np.ndarray, " cell"]:
     """For each cell, how much of the second tone it shows, 0..256; flat."""
-    return np.clip(TONES[texture](*_cells(HALF)), 0, 256).astype(np.int16).ravel()
+    tones: Int[np.ndarray, " cell"] = np.clip(TONES[texture](*_cells(HALF)), 0, 256).ravel()
+    return tones.astype(np.int16)

@@ -28,25 +28,28 @@ class Stuff:
     pattern: Callable[[Coordinates, Coordinates], Pattern]
 
 
-def _triangle(t: np.ndarray, period: int, height: int) -> np.ndarray:
+def _triangle(t: Pattern, period: int, height: int) -> Pattern:
     """A triangle wave between -height and height."""
-    return (abs(t % period - period // 2) * 4 - period) * height // period
+    wave: Pattern = abs(t % period - period // 2) * 4 - period
+    return wave * height // period
 
 
-def _hash(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _hash(x: Coordinates, y: Coordinates) -> Pattern:
     """A value in 0..255 for every whole (x, y), without visible order."""
-    return _NOISE[y & 255, x & 255]
+    values: Pattern = _NOISE[y & 255, x & 255]
+    return values
 
 
 _NOISE = scatter(1, 256, 256)
 
 
-def _value_noise(x: np.ndarray, y: np.ndarray, scale: int) -> np.ndarray:
+def _value_noise(x: Coordinates, y: Coordinates, scale: int) -> Pattern:
     """Smooth noise in 0..255 with blobs of about `scale` eighths of a pixel."""
     (i, p), (j, q) = divmod(x, scale), divmod(y, scale)
     top = _hash(i, j) * (scale - p) + _hash(i + 1, j) * p
     bottom = _hash(i, j + 1) * (scale - p) + _hash(i + 1, j + 1) * p
-    return (top * (scale - q) + bottom * q) // (scale * scale)
+    noise: Pattern = (top * (scale - q) + bottom * q) // (scale * scale)
+    return noise
 
 
 def _flat(x: Coordinates, y: Coordinates) -> Pattern:
@@ -68,7 +71,8 @@ def _blades(x: Coordinates, y: Coordinates) -> Pattern:
 def _leaves(x: Coordinates, y: Coordinates) -> Pattern:
     """Round clumps, light above and dark below."""
     blob = _value_noise(x, y, 7 * CELL) - _value_noise(x, y + 3 * CELL, 7 * CELL)
-    return np.clip(blob, -80, 80) // 2 - 6
+    clumps: Pattern = np.clip(blob, -80, 80) // 2 - 6
+    return clumps
 
 
 def _grains(x: Coordinates, y: Coordinates) -> Pattern:

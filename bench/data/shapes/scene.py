@@ -78,12 +78,12 @@ class Scene:
 
     def stream(self, purpose: str) -> Stream:
         """Random numbers of this scene for one purpose, whatever is drawn for others."""
-        return Stream(purpose, self.split.value, self.index)
+        return Stream(purpose, self.world.seed, self.split.value, self.index)
 
 
 def scene(world: World, split: Split, index: int) -> Scene:
     """Scene number `index` of a split of the world."""
-    stream = Stream("scene", split.value, index)
+    stream = Stream("scene", world.seed, split.value, index)
     domain = stream.choose(world.domains)
     grounds, horizon = _grounds(world, stream)
     things = _things(world, split, stream)

@@ -24,7 +24,7 @@ class Stream:
 
     >>> stream = Stream("doc", 7)
     >>> [stream.below(6) + 1 for _ in range(5)]
-    [4, 4, 1, 5, 1]
+    [5, 3, 3, 1, 6]
     """
 
     __slots__ = ("_state",)

@@ -57,9 +57,9 @@ IN_FRONT = frozenset(STUFF) - {"sky"}
 """Stuff that can lie in front of other stuff."""
 
 DISTRACTORS = (
-    "banana", "bicycle", "bottle", "bridge", "camera", "candle", "carpet", "chair", "clock",
-    "cloud", "curtain", "door", "elephant", "fence", "fork", "guitar", "hammer", "horse", "kettle", "ladder",
-    "lamp", "mirror", "pillow", "shoe",
+    "banana", "bicycle", "bottle", "bridge", "camera", "candle", "carpet", "chair",
+    "clock", "cloud", "curtain", "door", "elephant", "fence", "fork", "guitar",
+    "hammer", "horse", "kettle", "ladder", "lamp", "mirror", "pillow", "shoe",
 )  # fmt: skip
 """Names of nothing in this world, for a model to learn that a name may be absent."""
 
@@ -88,6 +88,8 @@ class World:
     So one scene can be drawn at any size, and the same things are in it.
     """
 
+    seed: int = 0
+    """Another seed, other scenes."""
     size: int = 128
     """Height and width of the picture."""
     shapes: tuple[str, ...] = SHAPES[:8]
@@ -125,8 +127,8 @@ class World:
         for noun, names, possible in known:
             if not names or len(set(names)) < len(names) or not set(names) <= set(possible):
                 raise ValueError(f"each {noun} must be one of {possible}, once; found {names}")
-        if not 0 <= self.things[0] <= self.things[1]:
-            raise ValueError(f"things must be (fewest, most), found {self.things}")
+        if not 0 <= self.things[0] <= self.things[1] <= 12:
+            raise ValueError(f"things must be (fewest, most) within 0..12, found {self.things}")
         if not 3 <= self.radius[0] <= self.radius[1] <= 64:
             raise ValueError(f"radius must be (least, most) within 3..64, found {self.radius}")
         if not 16 <= self.size <= 1024:
