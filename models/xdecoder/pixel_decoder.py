@@ -4,8 +4,6 @@ A transformer looks over the coarsest level; its output flows down a feature pyr
 (section 3.1 of the paper, as in Mask2Former with the transformer of MaskFormer).
 """
 
-from typing import NamedTuple
-
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,24 +11,18 @@ from torch import Tensor, nn
 from models.xdecoder.attention import Attention
 from models.xdecoder.backbones import Levels
 from models.xdecoder.config import PixelDecoderConfig
+from models.xdecoder.deformable import DeformablePixelDecoder
+from models.xdecoder.pixel_features import NormedConv, PixelFeatures, initialise
 from models.xdecoder.position import sine_position
 
-GROUPS = 32
-"""Of channels, in every group norm."""
 
-
-class PixelFeatures(NamedTuple):
-    """What a pixel decoder makes of an image, each (batch, channel, height, width).
-
-    Mask features are `PixelDecoder.mask_conv` of `stride4`. That convolution is left to the
-    reader because it is linear, and so are the product of mask features with mask embeddings and
-    their resizing: in which order the three are cheapest depends on what is asked.
-    """
-
-    stride32: Float[Tensor, "batch channel height32 width32"]
-    stride16: Float[Tensor, "batch channel height16 width16"]
-    stride8: Float[Tensor, "batch channel height8 width8"]
-    stride4: Float[Tensor, "batch channel height4 width4"]
+def build_pixel_decoder(
+    config: PixelDecoderConfig, level_channels: tuple[int, int, int, int]
+) -> "PixelDecoder | DeformablePixelDecoder":
+    """The pixel decoder that `config` describes, with fresh weights, for a backbone's levels."""
+    if config.deformable:
+        return DeformablePixelDecoder(config, level_channels)
+    return PixelDecoder(config, level_channels)
 
 
 class PixelDecoder(nn.Module):
@@ -101,22 +93,6 @@ class EncoderLayer(nn.Module):
         return y
 
 
-class NormedConv(nn.Module):
-    """A convolution without bias and a group norm, keeping the grid."""
-
-    def __init__(self, channels: int, out_channels: int, kernel: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(channels, out_channels, kernel, padding=kernel // 2, bias=False)
-        self.norm = nn.GroupNorm(GROUPS, out_channels)
-
-    def forward(
-        self, x: Float[Tensor, "batch channel height width"]
-    ) -> Float[Tensor, "batch channel_out height width"]:
-        """The normed map."""
-        y: Tensor = self.norm(self.conv(x))
-        return y
-
-
 class Merge(nn.Module):
     """One step down the pyramid: a level joins what comes from above, enlarged to its grid."""
 
@@ -133,26 +109,6 @@ class Merge(nn.Module):
         """The merged map on the grid of `level`."""
         merged = self.lateral(level) + F.interpolate(above, level.shape[2:], mode="nearest")
         return F.relu(self.smooth(merged))
-
-
-def initialise(pixel_decoder: nn.Module) -> None:
-    """Set fresh weights, from torch's global generator.
-
-    | parameters | value |
-    |---|---|
-    | convolutions | uniform of Kaiming with slope 1, bias 0 |
-    | linear layers | uniform of Xavier, bias 0 |
-    | norms | as their constructors leave them |
-    """
-    for module in pixel_decoder.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_uniform_(module.weight, a=1)
-        elif isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-        else:
-            continue
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 OFFICIAL_NAMES: tuple[tuple[str, str], ...] = (
