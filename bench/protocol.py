@@ -219,6 +219,30 @@ class Templates(Strict):
         return self
 
 
+class ReferringIoU(StrEnum):
+    """How published code computes the IoU of an expression, and when it counts as found.
+
+    They differ only where a ratio meets a threshold exactly, and where nothing is referred to.
+    """
+
+    X_DECODER = "x-decoder"
+    """I / (U + 1e-6), found at the threshold or above; nothing for nothing is wrong (X-Decoder,
+    SEEM)."""
+    LAVT = "lavt"
+    """I / U, found at the threshold or above; nothing for nothing is wrong (LAVT, CRIS)."""
+    MTTR = "mttr"
+    """(I + 1e-6) / (U + 1e-6), found above the threshold; nothing for nothing is right (MTTR,
+    ReferFormer)."""
+    GRES = "gres"
+    """I / U, found at the threshold or above; nothing for nothing is right (LISA, GRES)."""
+
+
+class ReferringMetric(Strict):
+    """How cIoU, mIoU and precision of referring segmentation are defined."""
+
+    iou: ReferringIoU = ReferringIoU.X_DECODER
+
+
 class Protocol(Strict):
     """One protocol card. Every field has a default; a card file states what it changes."""
 
@@ -242,6 +266,7 @@ class Protocol(Strict):
     miou: SemanticMetric = SemanticMetric()
     ap: AveragePrecision = AveragePrecision()
     pq: PanopticMetric = PanopticMetric()
+    ciou: ReferringMetric = ReferringMetric()
     datasets: dict[str, dict[str, Any]] = {}
     """Per dataset, or per family with `*` in its name, the fields that differ there. Where several
     names fit, the longer one counts, and the exact name most."""
