@@ -33,8 +33,8 @@ def look(domain: Domain, canvas: Canvas, ids: Ids) -> Canvas:
 
 
 def _night(canvas: Canvas, ids: Ids) -> Canvas:
-    """A fifth of the light, most of it blue."""
-    return canvas * np.array([46, 52, 78], np.int32) // 256 + np.array([4, 6, 14], np.int32)
+    """A quarter of the light, most of it blue."""
+    return canvas * np.array([60, 66, 92], np.int32) // 256 + np.array([4, 6, 14], np.int32)
 
 
 def _brightness(canvas: Canvas) -> Ids:

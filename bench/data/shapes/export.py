@@ -1,9 +1,9 @@
 """Writes `shapes-in-the-wild` to disk, laid out exactly as Roboflow exports COCO segmentation.
 
 Folders `train`, `valid`, `test` with images beside `_annotations.coco.json`; a category 0 that
-stands for the project and that nothing is labelled with; image and annotation ids from 0; file names
-with the original's name, `.rf.` and a digest. Outlines are polygons where one polygon says it all,
-and compressed run lengths where a mask has a hole, as Roboflow writes brushed masks.
+stands for the project and that nothing is labelled with; image and annotation ids from 0; file
+names with the original's name, `.rf.` and a digest. Outlines are polygons where polygons say it
+all, and compressed run lengths where a mask has a hole.
 """
 
 import json
@@ -44,10 +44,8 @@ def export(root: Path) -> tuple[Path, ...]:
 def _export_dataset(dataset: WildDataset, folder: Path) -> Path:
     parts = (("train", 0, TRAIN), ("valid", TRAIN, VALID), ("test", TRAIN + VALID, TEST))
     scenes = Scenes(dataset.world, Split.VAL, TRAIN + VALID + TEST)
-    content = "\n".join(
-        (repr(dataset), *(part.hex() for part in scenes.fingerprint()), repr(parts))
-    )
-    digest = sha256(content.encode()).hexdigest()
+    content = [repr((dataset, parts)).encode(), *scenes.fingerprint()]
+    digest = sha256(b"\n".join(content)).hexdigest()
     if _stamp(folder) == digest:
         return folder
     try:

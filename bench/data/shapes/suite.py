@@ -1,8 +1,8 @@
 """`shapes-in-the-wild`: small datasets of other looks and other names, to tune on with few shots.
 
 In miniature what Segmentation in the Wild is: each dataset has a domain of its own and calls things
-as its owners do, sometimes plainly (`circle`), sometimes by what they mean to them (`ripe`), which no
-model can know without being shown.
+as its owners do, sometimes plainly (`circle`), sometimes by what they mean to them (`ripe`), which
+no model can know without being shown.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ def _shapes(*names: str) -> tuple[Category, ...]:
     return tuple(Category(name, (Description(shape=name),)) for name in names)
 
 
-def _any(name: str, *means: Description) -> Category:
+def _called(name: str, *means: Description) -> Category:
     return Category(name, means)
 
 
@@ -54,9 +54,9 @@ SUITE: tuple[WildDataset, ...] = (
             stuff=("hedge", "grass", "sky", "soil"), things=(2, 8), radius=(6, 14), tilt=20,
         ),
         (
-            _any("ripe", Description(colour="red")),
-            _any("unripe", Description(colour="green")),
-            _any("overripe", Description(colour="yellow")),
+            _called("ripe", Description(colour="red")),
+            _called("unripe", Description(colour="green")),
+            _called("overripe", Description(colour="yellow")),
         ),
     ),
     WildDataset(
@@ -85,20 +85,23 @@ SUITE: tuple[WildDataset, ...] = (
         "Classes told apart by pattern alone",
         _world(106, textures=("striped", "dotted", "checkered"), radius=(14, 32), things=(1, 4)),
         (
-            _any("striped", Description(texture="striped")),
-            _any("dotted", Description(texture="dotted")),
-            _any("checkered", Description(texture="checkered")),
+            _called("striped", Description(texture="striped")),
+            _called("dotted", Description(texture="dotted")),
+            _called("checkered", Description(texture="checkered")),
         ),
     ),
     WildDataset(
         "darkroom",
         "Photographic negatives, named by the true colour",
-        _world(107, domains=(Domain.NEGATIVE,), colours=("red", "blue", "green", "yellow")),
+        _world(
+            107, domains=(Domain.NEGATIVE,), colours=("red", "blue", "green", "yellow"),
+            shapes=("circle", "square", "star", "heart"), things=(2, 6),
+        ),
         tuple(
-            _any(f"{colour} {shape}", Description(shape=shape, colour=colour))
+            Category(f"{colour} {shape}", (Description(shape, colour),))
             for colour, shape in (
                 ("red", "circle"), ("blue", "square"), ("green", "star"),
-                ("yellow", "heart"), ("blue", "ring"), ("red", "triangle"),
+                ("yellow", "heart"), ("blue", "circle"), ("red", "star"),
             )
         ),
     ),
@@ -110,10 +113,10 @@ SUITE: tuple[WildDataset, ...] = (
             radius=(10, 30), things=(1, 5), shapes=("arrow", "hexagon", "circle", "cross"),
         ),
         (
-            _any("arrow", Description(shape="arrow")),
-            _any("hexagon", Description(shape="hexagon")),
-            _any("buoy", Description("circle", "red"), Description("circle", "orange")),
-            _any("cross", Description(shape="cross")),
+            _called("arrow", Description(shape="arrow")),
+            _called("hexagon", Description(shape="hexagon")),
+            _called("buoy", Description("circle", "red"), Description("circle", "orange")),
+            _called("cross", Description(shape="cross")),
         ),
     ),
 )  # fmt: skip
