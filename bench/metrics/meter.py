@@ -69,3 +69,32 @@ class Accumulator:
     def compute(self) -> Scores:
         """Scores over everything seen."""
         return self.meter.compute(self.statistics)
+
+
+@runtime_checkable
+class SetMeter(Protocol):
+    """A meter whose scores compare each image with the whole set: a gallery, word frequencies.
+
+    `settle` looks at the whole set once and gives statistics that need it no more. `compute` takes
+    both kinds; on settled ones any weights are cheap, and the set stays the whole one. So a
+    bootstrap settles once and then draws images, with gallery and frequencies fixed.
+    """
+
+    def settle(self, statistics: Sequence[Statistics]) -> list[Statistics]:
+        """For each image, statistics that no longer depend on the other images."""
+        ...
+
+
+def settled(meter: Meter, statistics: Sequence[Statistics]) -> Sequence[Statistics]:
+    """Statistics fit for computing many times with different weights."""
+    return meter.settle(statistics) if isinstance(meter, SetMeter) else statistics
+
+
+def repeats(statistics: Sequence[Statistics], weights: Sequence[int] | None) -> np.ndarray:
+    """How many times each image counts, as integers: once each where `weights` is absent."""
+    if weights is None:
+        return np.ones(len(statistics), np.int64)
+    counts = np.asarray(weights, np.int64)
+    if counts.shape != (len(statistics),):
+        raise ValueError(f"{len(statistics)} images but weights of shape {counts.shape}")
+    return counts
