@@ -27,6 +27,8 @@ from bench.tasks import Question, Task
 from bench.types import Image, Sample, Vocabulary
 
 T = TypeVar("T")
+WAITING = 4
+"""So many times the batch size images may wait for others of their size, in memory."""
 
 
 class Samples(Protocol):
@@ -98,11 +100,13 @@ class Examination:
             if batch is None:
                 waiting.append(batch := _Batch())
             batch.add(loaded)
-            # As many batches wait as one may hold images: memory is bounded by its square.
-            if len(batch.samples) == batch_size or len(waiting) > batch_size:
-                batch = batch if len(batch.samples) == batch_size else waiting[0]
-                waiting.remove(batch)
-                yield from self._answer(batch)
+            if (
+                len(batch.samples) == batch_size
+                or sum(len(b.samples) for b in waiting) >= WAITING * batch_size
+            ):
+                fullest = max(waiting, key=lambda b: len(b.samples))
+                waiting.remove(fullest)
+                yield from self._answer(fullest)
         for batch in waiting:
             yield from self._answer(batch)
 
