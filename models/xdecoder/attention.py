@@ -1,0 +1,82 @@
+"""Multi-head attention with its keys and values open to caching.
+
+The same arithmetic as `torch.nn.MultiheadAttention`, in parts: what is looked at can be projected
+once and asked many times (caption decoding), and queries, keys and values may differ.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+Allowed = Bool[Tensor, "#batch #head query key"]
+"""True where a query may attend a key. A row must not be all false."""
+
+
+class KeysValues(NamedTuple):
+    """What queries attend: keys and values, per head."""
+
+    keys: Float[Tensor, "batch head key depth"]
+    values: Float[Tensor, "batch head key depth"]
+
+    def followed_by(self, other: "KeysValues") -> "KeysValues":
+        """These, and behind them the others."""
+        return KeysValues(
+            torch.cat((self.keys, other.keys), dim=2), torch.cat((self.values, other.values), dim=2)
+        )
+
+    def of_rows(self, rows: Tensor) -> "KeysValues":
+        """Batch entries by index, in that order: repeated or reordered."""
+        return KeysValues(self.keys[rows], self.values[rows])
+
+
+class Attention(nn.Module):
+    """Scaled dot-product attention with `heads` heads on `width` channels."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj = nn.Linear(width, 3 * width)
+        self.out_proj = nn.Linear(width, width)
+        nn.init.xavier_uniform_(self.in_proj.weight)
+        nn.init.zeros_(self.in_proj.bias)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def remember(
+        self, keys: Float[Tensor, "batch key width"], values: Float[Tensor, "batch key width"]
+    ) -> KeysValues:
+        """Project what will be attended."""
+        return KeysValues(self._project(keys, part=1), self._project(values, part=2))
+
+    def ask(
+        self,
+        queries: Float[Tensor, "batch query width"],
+        memory: KeysValues,
+        allowed: Allowed | None = None,
+    ) -> Float[Tensor, "batch query width"]:
+        """Attend what `remember` projected; without `allowed`, all of it."""
+        answers = F.scaled_dot_product_attention(
+            self._project(queries, part=0), memory.keys, memory.values, attn_mask=allowed
+        )
+        mixed: Tensor = self.out_proj(answers.transpose(1, 2).flatten(2))
+        return mixed
+
+    def forward(
+        self,
+        queries: Float[Tensor, "batch query width"],
+        keys: Float[Tensor, "batch key width"],
+        values: Float[Tensor, "batch key width"],
+        allowed: Allowed | None = None,
+    ) -> Float[Tensor, "batch query width"]:
+        """Attend `keys`, collecting `values`."""
+        return self.ask(queries, self.remember(keys, values), allowed)
+
+    def _project(
+        self, x: Float[Tensor, "batch row width"], *, part: int
+    ) -> Float[Tensor, "batch head row depth"]:
+        """The queries (part 0), keys (1) or values (2) of `x`."""
+        weight = self.in_proj.weight.chunk(3)[part]
+        bias = self.in_proj.bias.chunk(3)[part]
+        return F.linear(x, weight, bias).unflatten(2, (self.heads, -1)).transpose(1, 2)

@@ -1,0 +1,360 @@
+"""The decoder: queries look at the image, then talk to each other, layer by layer (section 3.3).
+
+It sees a `Layout` and nothing of tasks. The states of all groups are rows of one tensor, in the
+layout's order; each layer lets the leading rows that look at the image attend one of its three
+levels (equation 6), then lets all rows attend the rows they may see (equation 7).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from models.xdecoder.attention import Attention, KeysValues
+from models.xdecoder.config import DecoderConfig, FreedRow
+from models.xdecoder.groups import Content, Group, Layout, Looks, Rows
+from models.xdecoder.heads import ClassHead, MaskHead, summary
+from models.xdecoder.masks import MaskFeatures
+from models.xdecoder.position import sine_position
+
+LEVELS = 3
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """What the decoder is given of a batch of images."""
+
+    levels: tuple[Tensor, Tensor, Tensor]
+    """Maps (batch, channel, height, width) at strides 32, 16 and 8."""
+    masks: MaskFeatures
+    pooled: Float[Tensor, "batch channel"]
+    """The mean of the backbone's coarsest level."""
+    input_size: tuple[int, int]
+    """Height and width of the images, before padding."""
+    padded_size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Text:
+    """The tokens that one group of queries starts from."""
+
+    states: Float[Tensor, "batch token width"]
+    """Projected states of the text encoder. Content is cut from the graph; the role as position
+    carries the gradient to the encoder, as in the released training."""
+    valid: Bool[Tensor, "batch token"] | None = None
+    """False where a shorter text of the batch is filled up: such rows are seen by nobody."""
+    region: Bool[Tensor, "batch height width"] | None = None
+    """Where these queries may look, at the size of the padded input; absent: everywhere."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What can be read after one layer. Masks are made when they are asked for."""
+
+    rows: Rows
+    states: Float[Tensor, "batch row width"]
+    """Normed states, with the image query's read as `summary`."""
+    class_embeddings: Float[Tensor, "batch masked width"]
+    """In the space shared with texts, not normalised: objects, image, and referred if present."""
+    mask_embeddings: Float[Tensor, "batch masked mask_channel"]
+    masks: MaskFeatures
+
+    @cached_property
+    def mask_logits(self) -> Float[Tensor, "batch masked height width"]:
+        """Mask logits at stride 4 of the same rows."""
+        return self.masks.logits(self.mask_embeddings)
+
+    def of(self, name: str) -> "GroupPrediction":
+        """The part of one group that has masks."""
+        rows = self.rows.of(name)
+        return GroupPrediction(
+            self.class_embeddings[:, rows], self.mask_embeddings[:, rows], self.masks
+        )
+
+    def states_of(self, name: str) -> Float[Tensor, "batch query width"]:
+        """The states of one group."""
+        return self.states[:, self.rows.of(name)]
+
+
+@dataclass(frozen=True)
+class GroupPrediction:
+    """Class and mask embeddings of the queries of one group."""
+
+    class_embeddings: Float[Tensor, "batch query width"]
+    mask_embeddings: Float[Tensor, "batch query mask_channel"]
+    masks: MaskFeatures
+
+    @cached_property
+    def mask_logits(self) -> Float[Tensor, "batch query height width"]:
+        """Mask logits at stride 4."""
+        return self.masks.logits(self.mask_embeddings)
+
+
+@dataclass(frozen=True)
+class LayerMemory:
+    """What a layer's later queries attend: the image, and the rows that were there before."""
+
+    seen: KeysValues
+    heard: KeysValues
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What the decoder leaves behind."""
+
+    predictions: tuple[Prediction, ...]
+    """Of the bare queries, then after each layer."""
+    memory: tuple[LayerMemory, ...] = field(default=())
+    """One a layer, where it was asked for."""
+
+    @property
+    def last(self) -> Prediction:
+        """The prediction after the last layer."""
+        return self.predictions[-1]
+
+
+class Decoder(nn.Module):
+    """Latent queries, the layers that refine them, and the two heads the layers themselves need.
+
+    Args:
+        config: sizes and behaviours.
+        level_width: channels of the maps that queries attend.
+        mask_width: channels of the mask features.
+        context: the longest caption, in tokens.
+    """
+
+    def __init__(
+        self, config: DecoderConfig, *, level_width: int, mask_width: int, context: int
+    ) -> None:
+        super().__init__()
+        width = config.width
+        self.config = config
+        self.queries = nn.Embedding(config.queries, width)
+        self.query_positions = nn.Embedding(config.queries, width)
+        self.token_positions = nn.Embedding(context, width)
+        self.level_embedding = nn.Embedding(LEVELS, width)
+        self.project = nn.ModuleList(
+            nn.Identity() if level_width == width else nn.Conv2d(level_width, width, 1)
+            for _ in range(LEVELS)
+        )
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(width)
+        self.masks = MaskHead(width, mask_width)
+        self.classes = ClassHead(width)
+
+    def forward(
+        self,
+        image: ImageFeatures,
+        layout: Layout,
+        texts: Mapping[str, Text] | None = None,
+        *,
+        remember: bool = False,
+    ) -> Decoding:
+        """Refine the queries of `layout`.
+
+        Args:
+            image: what they look at.
+            layout: which groups enter.
+            texts: what the groups that start from tokens start from, by group name.
+            remember: keep what every layer attended, for queries that come later.
+        """
+        texts = texts or {}
+        x, positions, rows = self._enter(layout, texts, batch=len(image.pooled))
+        sight = _sight(rows, texts, x.device)
+        levels = [self._level(image, level) for level in range(LEVELS)]
+        predictions = [self._read(x, rows, image)]
+        memory = []
+        for index, layer in enumerate(self.layers):
+            level = levels[index % LEVELS]
+            view = self._view(predictions[-1], rows, level.size, texts)
+            x, remembered = layer(x, positions, level, view, sight, rows.looking)
+            if remember:
+                memory.append(remembered)
+            predictions.append(self._read(x, rows, image))
+        return Decoding(tuple(predictions), tuple(memory))
+
+    def _enter(
+        self, layout: Layout, texts: Mapping[str, Text], *, batch: int
+    ) -> tuple[Tensor, Tensor, Rows]:
+        """Content and position of every row before the first layer, and who owns the rows."""
+        contents, positions, sizes = [], [], {}
+        for group in layout.groups:
+            content, position = self._start(group, texts, batch)
+            sizes[group.name] = content.shape[1]
+            contents.append(content)
+            positions.append(position)
+        return torch.cat(contents, dim=1), torch.cat(positions, dim=1), layout.rows(sizes)
+
+    def _start(
+        self, group: Group, texts: Mapping[str, Text], batch: int
+    ) -> tuple[Float[Tensor, "batch query width"], Float[Tensor, "batch query width"]]:
+        """Content and position of one group's queries."""
+        match group.content:
+            case Content.LEARNED_OBJECTS | Content.LEARNED_IMAGE:
+                image = group.content is Content.LEARNED_IMAGE
+                which = slice(-1, None) if image else slice(None, -1)
+                content = self.queries.weight[which].expand(batch, -1, -1)
+                return content, self.query_positions.weight[which].expand(batch, -1, -1)
+            case Content.TOKENS:
+                states = texts[group.name].states
+                return states.detach(), states
+            case Content.TOKENS_IN_ORDER:
+                states = texts[group.name].states
+                return states.detach(), states + self.token_positions.weight[: states.shape[1]]
+
+    def _level(self, image: ImageFeatures, index: int) -> "Level":
+        """One level as keys (with the place's position) and values."""
+        features = self.project[index](image.levels[index])
+        size = (features.shape[2], features.shape[3])
+        values = features.flatten(2).mT + self.level_embedding.weight[index]
+        position = sine_position(*size, values.shape[2], device=values.device).flatten(0, 1)
+        return Level(size, values + position.to(values.dtype), values)
+
+    def _read(self, x: Float[Tensor, "batch row width"], rows: Rows, image: ImageFeatures) -> Prediction:
+        """What the heads make of the states."""
+        states = self.norm(x)
+        picture, objects = rows.of("image"), rows.of("objects")
+        states = torch.cat(
+            (
+                states[:, : picture.start],
+                summary(states[:, picture], states[:, objects]),
+                states[:, picture.stop :],
+            ),
+            dim=1,
+        )
+        masked = states[:, : rows.masked]
+        return Prediction(rows, states, self.classes(masked), self.masks(masked), image.masks)
+
+    @torch.no_grad()
+    def _view(
+        self,
+        before: Prediction,
+        rows: Rows,
+        size: tuple[int, int],
+        texts: Mapping[str, Text],
+    ) -> Bool[Tensor, "batch 1 row place"]:
+        """Where each looking row may look: true where a place is open."""
+        logits = before.masks.logits_at(before.mask_embeddings, size).flatten(2)
+        open_ = logits.sigmoid() >= 0.5
+        freed = self._freed_row(rows)
+        if freed is not None:
+            open_[:, freed] = True
+        views = [open_]
+        for group in rows.layout.groups:
+            if group.looks is Looks.EVERYWHERE:
+                own = rows.of(group.name)
+                views.append(_region(texts[group.name], own.stop - own.start, size))
+        view = torch.cat([v.expand(len(open_), -1, -1) for v in views], dim=1)
+        # A row that is blocked everywhere looks everywhere instead.
+        return (view | ~view.any(dim=2, keepdim=True))[:, None]
+
+    def _freed_row(self, rows: Rows) -> int | None:
+        """The row that looks past its own mask, if there is one (see `FreedRow`)."""
+        image = rows.of("image").start
+        row = {
+            FreedRow.ONE_PAST_IMAGE: image + 1,
+            FreedRow.IMAGE: image,
+            FreedRow.NONE: rows.masked,
+        }[self.config.freed_row]
+        return row if row < rows.masked else None
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of the image as what is attended."""
+
+    size: tuple[int, int]
+    keys: Float[Tensor, "batch place width"]
+    values: Float[Tensor, "batch place width"]
+
+
+class DecoderLayer(nn.Module):
+    """Cross-attention, self-attention and a feed-forward layer; each is added, then normed."""
+
+    def __init__(self, config: DecoderConfig) -> None:
+        super().__init__()
+        self.cross = Attention(config.width, config.heads)
+        self.cross_norm = nn.LayerNorm(config.width)
+        self.among = Attention(config.width, config.heads)
+        self.among_norm = nn.LayerNorm(config.width)
+        self.widen = nn.Linear(config.width, config.feedforward)
+        self.narrow = nn.Linear(config.feedforward, config.width)
+        self.feedforward_norm = nn.LayerNorm(config.width)
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch row width"],
+        positions: Float[Tensor, "batch row width"],
+        level: Level,
+        view: Bool[Tensor, "batch 1 looking place"],
+        sight: Bool[Tensor, "#batch 1 row row"],
+        looking: int,
+    ) -> tuple[Float[Tensor, "batch row width"], LayerMemory]:
+        """The states after the layer, and what its attentions attended."""
+        seen = self.cross.remember(level.keys, level.values)
+        looked = self.look(x[:, :looking], positions[:, :looking], seen, view)
+        x = torch.cat((looked, x[:, looking:]), dim=1)
+        heard = self.hear(x, positions)
+        return self.think(self.talk(x, positions, heard, sight)), LayerMemory(seen, heard)
+
+    def look(
+        self,
+        x: Float[Tensor, "batch row width"],
+        positions: Float[Tensor, "batch row width"],
+        seen: KeysValues,
+        view: Bool[Tensor, "batch 1 row place"] | None = None,
+    ) -> Float[Tensor, "batch row width"]:
+        """Attend the image where `view` is open."""
+        looked: Tensor = self.cross_norm(x + self.cross.ask(x + positions, seen, view))
+        return looked
+
+    def hear(
+        self, x: Float[Tensor, "batch row width"], positions: Float[Tensor, "batch row width"]
+    ) -> KeysValues:
+        """These rows as what others attend."""
+        return self.among.remember(x + positions, x)
+
+    def talk(
+        self,
+        x: Float[Tensor, "batch row width"],
+        positions: Float[Tensor, "batch row width"],
+        heard: KeysValues,
+        sight: Bool[Tensor, "#batch 1 row other"] | None = None,
+    ) -> Float[Tensor, "batch row width"]:
+        """Attend other rows, as far as they are in sight."""
+        talked: Tensor = self.among_norm(x + self.among.ask(x + positions, heard, sight))
+        return talked
+
+    def think(self, x: Float[Tensor, "batch row width"]) -> Float[Tensor, "batch row width"]:
+        """The feed-forward layer."""
+        thought: Tensor = self.feedforward_norm(x + self.narrow(F.relu(self.widen(x))))
+        return thought
+
+
+def _sight(
+    rows: Rows, texts: Mapping[str, Text], device: torch.device
+) -> Bool[Tensor, "#batch 1 row row"]:
+    """Who sees whom, with the filled up ends of texts out of everyone's sight."""
+    sight = rows.sight(device)[None, None]
+    for group in rows.layout.groups:
+        valid = texts[group.name].valid if group.name in texts else None
+        if valid is not None:
+            seen = torch.ones(len(valid), 1, 1, rows.total, dtype=torch.bool, device=device)
+            seen[:, 0, 0, rows.of(group.name)] = valid
+            sight = sight & seen
+    return sight
+
+
+def _region(
+    text: Text, count: int, size: tuple[int, int]
+) -> Bool[Tensor, "#batch count place"]:
+    """The text's region on a level's grid, the same for each of its rows."""
+    places = size[0] * size[1]
+    if text.region is None:
+        return torch.ones(1, count, places, dtype=torch.bool, device=text.states.device)
+    grid = F.interpolate(text.region[:, None].float(), size=size, mode="nearest")
+    return (grid.flatten(2) > 0.5).expand(-1, count, -1)

@@ -1,0 +1,68 @@
+"""Mask features, and their products with mask embeddings at whatever size is asked for.
+
+A mask's logits are an inner product of its embedding with the mask features, a 3x3 convolution of
+the finest map. Convolution, product and bicubic resizing are linear, so their order is free up to
+rounding. The attention maps between layers need masks at the sizes of the coarser levels only:
+there the features are resized once per level, and the products are taken on the small grid.
+"""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+def resize(
+    maps: Float[Tensor, "batch channel height width"], size: tuple[int, int]
+) -> Float[Tensor, "batch channel new_height new_width"]:
+    """Bicubic with antialiasing: what X-Decoder resizes every mask with."""
+    return F.interpolate(maps, size=size, mode="bicubic", align_corners=False, antialias=True)
+
+
+class MaskFeatures:
+    """The mask features of a batch of images, made when they are first asked for.
+
+    Args:
+        finest: the pixel decoder's map at stride 4.
+        conv: the convolution that makes mask features of it.
+    """
+
+    def __init__(self, finest: Float[Tensor, "batch channel height width"], conv: nn.Conv2d) -> None:
+        self.finest = finest
+        self.conv = conv
+        self._full: Tensor | None = None
+        self._at: dict[tuple[int, int], Tensor] = {}
+
+    def full(self) -> Float[Tensor, "batch mask_channel height width"]:
+        """The features at stride 4."""
+        if self._full is None:
+            self._full = self.conv(self.finest)
+        return self._full
+
+    def at(self, size: tuple[int, int]) -> Float[Tensor, "batch mask_channel height width"]:
+        """The features resized, without gradient: they only decide where queries look."""
+        if size not in self._at:
+            with torch.no_grad():
+                self._at[size] = resize(self.full().detach(), size)
+        return self._at[size]
+
+    def logits(
+        self, embeddings: Float[Tensor, "batch query mask_channel"]
+    ) -> Float[Tensor, "batch query height width"]:
+        """Mask logits at stride 4."""
+        return product(embeddings, self.full())
+
+    @torch.no_grad()
+    def logits_at(
+        self, embeddings: Float[Tensor, "batch query mask_channel"], size: tuple[int, int]
+    ) -> Float[Tensor, "batch query height width"]:
+        """Mask logits resized to `size`, without gradient."""
+        return product(embeddings, self.at(size))
+
+
+def product(
+    embeddings: Float[Tensor, "batch query channel"],
+    features: Float[Tensor, "batch channel height width"],
+) -> Float[Tensor, "batch query height width"]:
+    """The inner product of every embedding with every place."""
+    return (embeddings @ features.flatten(2)).unflatten(2, features.shape[2:])

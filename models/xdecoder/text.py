@@ -1,0 +1,146 @@
+"""The text encoder: one causal transformer for class names, phrases, captions and questions.
+
+Section 3.3, «One Encoder for All Texts»: CLIP's text transformer, whose states of all tokens are
+projected into the space shared with images. A text is represented by the state at its first end
+token; being causal, nothing behind that token can matter, so texts are encoded in batches of equal
+length and never padded.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from models.xdecoder.attention import Attention, KeysValues
+from models.xdecoder.config import TextConfig
+
+NORM_EPSILON = 1e-12
+"""Of the layer norms: far below torch's own default, as the weights were trained with."""
+_TOKENS_AT_ONCE = 8192
+"""Tokens encoded in one batch: enough to keep a device busy, small enough for any memory."""
+
+
+class TextEncoder(nn.Module):
+    """Token ids to states in the space shared with images.
+
+    Args:
+        config: widths and depths.
+        vocabulary: how many token ids there are.
+        width_out: channels of the shared space.
+    """
+
+    def __init__(self, config: TextConfig, vocabulary: int, width_out: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, config.width)
+        self.positions = nn.Parameter(torch.empty(config.context, config.width))
+        self.blocks = nn.ModuleList(TextBlock(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width, eps=NORM_EPSILON)
+        self.projection = nn.Parameter(torch.empty(config.width, width_out))
+        nn.init.normal_(self.tokens.weight, std=0.02)
+        nn.init.normal_(self.positions, std=0.01)
+        nn.init.normal_(self.projection, std=config.width**-0.5)
+
+    @property
+    def context(self) -> int:
+        """The longest text, in tokens."""
+        return len(self.positions)
+
+    def forward(self, ids: Int[Tensor, "text token"]) -> Float[Tensor, "text token channel"]:
+        """The projected state of every token, each knowing the tokens before it."""
+        count = ids.shape[1]
+        x = self.tokens(ids) + self.positions[:count]
+        before = torch.ones(count, count, dtype=torch.bool, device=ids.device).tril()
+        for block in self.blocks:
+            x = block(x, before)
+        projected: Tensor = self.norm(x) @ self.projection
+        return projected
+
+    def sentences(self, texts: Sequence[Sequence[int]]) -> Float[Tensor, "text channel"]:
+        """The projected state at the end of each text, not normalised.
+
+        Args:
+            texts: ids from the start token to the first end token.
+        """
+        by_length: dict[int, list[int]] = defaultdict(list)
+        for index, ids in enumerate(texts):
+            by_length[len(ids)].append(index)
+        ends, order = [], []
+        for length, indices in sorted(by_length.items()):
+            step = max(1, _TOKENS_AT_ONCE // length)
+            for start in range(0, len(indices), step):
+                batch = indices[start : start + step]
+                ids = torch.tensor([list(texts[i]) for i in batch], device=self.positions.device)
+                ends.append(self(ids)[:, -1])
+                order += batch
+        back = torch.tensor(order, device=self.positions.device).argsort()
+        return torch.cat(ends)[back]
+
+    def step(
+        self, ids: Int[Tensor, " text"], position: int, memory: list[KeysValues]
+    ) -> tuple[Float[Tensor, "text channel"], list[KeysValues]]:
+        """The projected state of one more token of each text, given what was remembered so far.
+
+        Args:
+            ids: the token at `position` in each text.
+            position: how many tokens came before.
+            memory: keys and values of those tokens in each block; empty at position 0.
+
+        Returns:
+            the states, and the memory with this token in it.
+        """
+        x = (self.tokens(ids) + self.positions[position])[:, None]
+        grown = []
+        for index, block in enumerate(self.blocks):
+            x, remembered = block.step(x, memory[index] if memory else None)
+            grown.append(remembered)
+        return (self.norm(x) @ self.projection)[:, 0], grown
+
+
+class TextBlock(nn.Module):
+    """Self-attention and a feed-forward layer, each normed before and added to its input."""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.width, eps=NORM_EPSILON)
+        self.attention = Attention(config.width, config.heads)
+        self.norm2 = nn.LayerNorm(config.width, eps=NORM_EPSILON)
+        self.widen = nn.Linear(config.width, config.feedforward)
+        self.narrow = nn.Linear(config.feedforward, config.width)
+
+    def forward(
+        self, x: Float[Tensor, "text token width"], before: Tensor
+    ) -> Float[Tensor, "text token width"]:
+        """The states after both branches; `before` says which token may attend which."""
+        normed = self.norm1(x)
+        x = x + self.attention(normed, normed, normed, before)
+        return x + self._think(x)
+
+    def step(
+        self, x: Float[Tensor, "text 1 width"], memory: KeysValues | None
+    ) -> tuple[Float[Tensor, "text 1 width"], KeysValues]:
+        """The state of one more token, and the memory with it."""
+        normed = self.norm1(x)
+        own = self.attention.remember(normed, normed)
+        memory = memory.followed_by(own) if memory is not None else own
+        x = x + self.attention.ask(normed, memory)
+        return x + self._think(x), memory
+
+    def _think(self, x: Float[Tensor, "text token width"]) -> Float[Tensor, "text token width"]:
+        hidden = self.widen(self.norm2(x))
+        # CLIP's quick approximation of GELU, which its weights were trained with.
+        thought: Tensor = self.narrow(hidden * torch.sigmoid(1.702 * hidden))
+        return thought
+
+
+def unit(x: Float[Tensor, "*batch channel"], eps: float = 0.0) -> Float[Tensor, "*batch channel"]:
+    """Vectors scaled to length 1; `eps` is added to the length, as some released paths do."""
+    return x / (x.norm(dim=-1, keepdim=True) + eps)
+
+
+def class_embedding(
+    sentences: Float[Tensor, "sentence channel"],
+) -> Float[Tensor, " channel"]:
+    """One class from its sentences: each to length 1 (with 1e-7), their mean to length 1."""
+    return unit(unit(sentences, 1e-7).mean(0))
