@@ -6,8 +6,8 @@ same tokens. It was written against that program's behaviour and is tested again
 of it (and, where Java is present, against the program itself).
 
 Some of it surprises, and all of it counts: brackets stay as `-lrb-`, contractions part (`do n't`),
-a run of marks is a word (`!!!`) where one is dropped, `€` becomes `$`, and what follows a caption in
-a list of captions can change its last token (`plan B.` is `b` before «The …», and else `b.`).
+a run of marks is a word (`!!!`) where one is dropped, `€` becomes `$`, and what follows a caption
+in a list of captions can change its last token (`plan B.` is `b` before «The …», else `b.`).
 """
 
 import re
@@ -293,6 +293,9 @@ def _scanner() -> Scanner:
 _PLAIN = re.compile(r"[A-Za-z]+(?=,?[ \n])|[A-Za-z]{2,}\.(?=\n\D)")
 """Words whose tokens no neighbour can change: most of a caption."""
 
+_INK = frozenset(map(chr, range(33, 127)))
+"""Characters that cannot belong to the space before them."""
+
 
 @cache
 def _plain(text: str) -> tuple[str, ...]:
@@ -322,7 +325,7 @@ def _tokens(text: str) -> Iterator[str]:
         if plain:
             yield from _plain(plain[0])
             at = plain.end()
-        elif text[at] == " ":
+        elif text.startswith(" ", at) and text[at + 1 : at + 2] in _INK:
             at += 1
         else:
             token, at = _next(text, at)

@@ -1,7 +1,7 @@
 """Which characters the Penn Treebank tokeniser takes for letters, marks and digits.
 
 The tokeniser knows the characters of Unicode 6.0 up to U+FFFF, and goes on knowing only those: a
-letter added later parts words. Python's own tables grow with each version, so the ranges stand here.
+letter added later parts words. Python's own tables grow with each version, so they stand here.
 """
 
 from bench.metrics.scanner import CharacterSet

@@ -26,7 +26,7 @@ class ReferringSegmentation:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """cIoU first: the headline."""
+        """The scores, cIoU first."""
         return ("cIoU", "mIoU", *(f"P@{threshold}" for threshold in THRESHOLDS))
 
     def measure(self, prediction: Sequence[Mask], truth: Sequence[Mask]) -> Statistics:
@@ -101,7 +101,8 @@ def _found(
 ) -> Bool[np.ndarray, " expression"]:
     if definition is ReferringIoU.MTTR:  # compared in double precision: 0.6 in single is above 0.6
         return ratio.astype(np.float64) > threshold
-    return ratio >= ratio.dtype.type(threshold)
+    found: Bool[np.ndarray, " expression"] = ratio >= ratio.dtype.type(threshold)
+    return found
 
 
 def _ones_before(mask: Mask, places: Int[np.ndarray, " place"]) -> Int[np.ndarray, " place"]:

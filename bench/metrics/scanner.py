@@ -1,4 +1,4 @@
-"""A scanner: cuts text by a list of rules, longest match first.
+r"""A scanner: cuts text by a list of rules, longest match first.
 
 Tokenisers written for flex and its kin mean their patterns in the sense of finite automata: at each
 place every rule is tried, the longest match counts with what must follow it, and among equals the
@@ -226,8 +226,10 @@ class Matcher:
         self._start = self._state([start])
 
     def longest(self, text: str, at: int) -> tuple[int, int] | None:
-        """The number of the pattern that matches longest from `at`, the first of equals, and the
-        place where the match ends; `None` where none matches."""
+        """The pattern that matches longest from `at`, the first of equals, and where it ends.
+
+        Patterns are told by their number. `None` where none matches.
+        """
         state: _State | None = self._start
         found = None
         for i in range(at, len(text)):
