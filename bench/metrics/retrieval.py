@@ -143,7 +143,8 @@ def _at_least(
 def _unit(vectors: Float[np.ndarray, "vector channel"]) -> Float32[np.ndarray, "vector channel"]:
     vectors = np.asarray(vectors, np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(lengths > 0, lengths, 1)
+    unit: Float32[np.ndarray, "vector channel"] = vectors / np.where(lengths > 0, lengths, 1)
+    return unit
 
 
 def _recall(ranks: Sequence[np.ndarray], counts: np.ndarray, k: int) -> Score:

@@ -13,7 +13,7 @@ Letters outside classes match both their cases; classes are literal.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -230,33 +230,27 @@ class Matcher:
 
         Patterns are told by their number. `None` where none matches.
         """
-        state: _State | None = self._start
         found = None
-        for i in range(at, len(text)):
-            character = text[i]
-            assert state is not None
-            try:
-                state = state.next[character]
-            except KeyError:
-                state = self._step(state, character)
-            if state is None:
-                break
-            if state.accepts is not None:
-                found = (state.accepts, i + 1)
+        for found in self._matches(text, at):  # noqa: B007 (the last one counts)
+            pass
         return found
 
     def ends(self, text: str, at: int) -> list[int]:
         """Every place where a match that began at `at` may end, in order."""
+        return [end for _, end in self._matches(text, at)]
+
+    def _matches(self, text: str, at: int) -> Iterator[tuple[int, int]]:
+        """Every longer match from `at`: the pattern and where it ends."""
         state: _State | None = self._start
-        found = []
         for i in range(at, len(text)):
             assert state is not None
-            state = state.next.get(text[i]) or self._step(state, text[i])
+            character = text[i]
+            known = character in state.next
+            state = state.next[character] if known else self._step(state, character)
             if state is None:
-                break
+                return
             if state.accepts is not None:
-                found.append(i + 1)
-        return found
+                yield state.accepts, i + 1
 
     def _step(self, state: _State, character: str) -> _State | None:
         code = ord(character)

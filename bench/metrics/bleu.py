@@ -1,0 +1,66 @@
+"""BLEU-1 to BLEU-4 of a whole set of captions.
+
+Papineni, Roukos, Ward and Zhu, «BLEU: a method for automatic evaluation of machine translation»,
+ACL 2002, as pycocoevalcap computes it: precisions are of sums over the set, not means over images,
+the reference length is the one closest to the candidate's (the shorter of two), and small constants
+keep quotients of zero finite.
+"""
+
+import numpy as np
+from jaxtyping import Int
+
+from bench.metrics.ngrams import LONGEST, Captions, Counts
+
+_SMALL = 1e-9
+_TINY = 1e-15
+
+
+def clipped_matches(captions: Captions, tables: list[Counts]) -> Int[np.ndarray, "image 4"]:
+    """Runs of each candidate that a reference holds, each at most as often as one reference."""
+    matches = np.zeros((len(captions.per_image), LONGEST), np.int64)
+    for table in tables:
+        image = captions.image[table.caption]
+        key = image * table.runs + table.run
+        is_reference = captions.is_reference[table.caption]
+        held, place = np.unique(key[is_reference], return_inverse=True)
+        most = np.zeros(len(held), np.int64)
+        np.maximum.at(most, place, table.count[is_reference])
+        said, said_count = key[~is_reference], table.count[~is_reference]
+        at = np.minimum(np.searchsorted(held, said), max(len(held) - 1, 0))
+        both = held[at] == said if len(held) else np.zeros(len(said), bool)
+        matched = np.minimum(said_count[both], most[at[both]])
+        matches[:, table.n - 1] = np.bincount(
+            image[~is_reference][both], matched, len(captions.per_image)
+        )
+    return matches
+
+
+def closest_lengths(captions: Captions) -> Int[np.ndarray, " image"]:
+    """The length of the reference closest in length to each candidate, the shorter of two."""
+    said = captions.lengths[captions.candidate][captions.image]
+    far = np.abs(captions.lengths - said)
+    far[captions.candidate] = np.iinfo(np.int32).max
+    order = np.lexsort((captions.lengths, far, captions.image))
+    first: Int[np.ndarray, " image"] = captions.lengths[order[captions.candidate]]
+    return first
+
+
+def bleu(
+    matches: Int[np.ndarray, " 4"], possible: Int[np.ndarray, " 4"], length: int, closest: int
+) -> list[float]:
+    """BLEU-1 to BLEU-4 from sums over a set.
+
+    Args:
+        matches: runs of one to four words that references hold.
+        possible: all runs of the candidates.
+        length: words of the candidates.
+        closest: words of their closest references.
+    """
+    ratio = (length + _TINY) / (closest + _SMALL)
+    brevity = float(np.exp(1 - 1 / ratio)) if ratio < 1 else 1.0
+    scores = []
+    product = 1.0
+    for n, (found, all_) in enumerate(zip(matches, possible, strict=True), start=1):
+        product *= (float(found) + _TINY) / (float(all_) + _SMALL)
+        scores.append(product ** (1 / n) * brevity)
+    return scores
