@@ -40,9 +40,13 @@ DEFAULT_FOLDER = Path("bench-results")
 
 
 class StoreError(BenchError):
-    """Results cannot be written: no space, no permission, or another process is at work."""
+    """Results cannot be written: no space, no permission."""
 
     exit_code = 3
+
+
+class Busy(StoreError):
+    """Another process is at work on this run."""
 
 
 class Failure(Kept):
@@ -230,7 +234,7 @@ class _Appender:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StoreError(
+            raise Busy(
                 f"{self._exclusive} is being worked on by another process "
                 f"({self.path} is locked). Wait for it to end, or stop it."
             ) from None

@@ -4,22 +4,25 @@ Used where a test is about the runner or the store, not about a metric.
 """
 
 import os
+import signal
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from bench.errors import DataError
+import bench.tasks
+from bench.errors import DataError, WeightsMissing
 from bench.evaluation import examine
-from bench.execute import Assignment
+from bench.execute import Assignment, Event, work
 from bench.metrics.meter import Score, Statistics
 from bench.plan import Job
 from bench.protocol import Protocol as Card
 from bench.protocol import Resize
 from bench.record import DatasetUsed, ModelUsed
+from bench.store import Store, StoreError
 from bench.tasks import Question, Task
 from bench.types import Image, Sample, Vocabulary
 
@@ -148,3 +151,19 @@ def assignment(
         DatasetUsed(name=dataset.name, split=dataset.split, fingerprint=dataset.fingerprint),
         batch_size=batch_size,
     )
+
+
+def do(folder: Path, job: Job, device: str) -> Iterator[Event]:
+    """Do a toy job by the name of its model: what `bench.assign.run_job` is for real ones."""
+    bench.tasks.TASKS |= TASKS
+    if job.model == "absent":
+        raise WeightsMissing("There is no checkpoint at absent.pt.")
+    if job.model == "buggy":
+        raise ZeroDivisionError("a bug")
+    if job.model == "crashing":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if job.model == "full":
+        raise StoreError("Cannot write: no space is left there.")
+    dataset = ToyDataset(name=job.dataset)
+    model = ToyModel(name=job.model, fails_on=3 if job.model == "failing" else None)
+    yield from work(assignment(dataset, model), Store(folder))
