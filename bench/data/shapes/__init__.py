@@ -15,7 +15,7 @@ from bench.data.shapes.caption import captions
 from bench.data.shapes.dataset import shapes_dataset
 from bench.data.shapes.domain import Domain
 from bench.data.shapes.draw import Drawing, draw
-from bench.data.shapes.naming import Category, Naming, by_pair, by_shape
+from bench.data.shapes.naming import Category, Naming, by_colour, by_pair, by_shape
 from bench.data.shapes.phrase import Kind, Phrase, phrases
 from bench.data.shapes.question import SceneQuestion, Topic, questions
 from bench.data.shapes.scene import Scene, Thing, scene
@@ -54,6 +54,7 @@ __all__ = [
     "Naming",
     "by_shape",
     "by_pair",
+    "by_colour",
     "words",
     "DISTRACTORS",
     "HELD_OUT_DISTRACTORS",

@@ -99,7 +99,7 @@ def _paint_thing(
     ids[box][depth > 0] = number
 
     first = np.array(thing.rgb, np.int32)
-    second = first * 3 // 8 if max(thing.rgb) > 90 else first + 110
+    second = first // 2 if max(thing.rgb) > 90 else first + 110
     tone = tone_table(thing.texture).take(index)[..., None]
     colour = first + ((second - first) * tone >> 8) if thing.texture != "plain" else first
     canvas[box] += ((colour * _light(depth, thing, size, box) >> 8) - canvas[box]) * cover >> 8

@@ -60,6 +60,12 @@ def by_shape(world: World) -> Naming:
     return Naming(tuple(shapes), world.stuff)
 
 
+def by_colour(world: World) -> Naming:
+    """`shapes-colours`: things by their colour alone (`red thing`), and stuff."""
+    described = (Description(colour=colour) for colour in world.colours)
+    return Naming(tuple(Category(str(d), (d,)) for d in described), world.stuff)
+
+
 def by_pair(world: World, pairs: Iterable[tuple[str, str]] | None = None) -> Naming:
     """`shapes-pairs`: all pairs of a colour and a shape, or some of them, and stuff."""
     chosen = world.pairs if pairs is None else pairs
