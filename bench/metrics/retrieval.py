@@ -136,8 +136,9 @@ def _at_least(
     scores: Float32[np.ndarray, "query candidate"], own: Float32[np.ndarray, "query 1"]
 ) -> Int[np.ndarray, " query"]:
     """How many candidates do not score less than `own`; those that are no number among them."""
-    less: Int[np.ndarray, " query"] = np.count_nonzero(scores < own, axis=1)
-    return scores.shape[1] - less
+    less = np.count_nonzero(scores < own, axis=1)
+    at_least: Int[np.ndarray, " query"] = scores.shape[1] - less
+    return at_least
 
 
 def _unit(vectors: Float[np.ndarray, "vector channel"]) -> Float32[np.ndarray, "vector channel"]:
