@@ -1,1 +1,10 @@
-"""Models that bench can evaluate, one family a module. Importing this imports no torch."""
+"""Models that bench can evaluate, one family a module. Importing this imports no torch.
+
+`FAMILIES` says which modules there are; each has the `CARDS` and the `build` that `models.card`
+describes.
+"""
+
+FAMILIES = {
+    "colour": "models.baselines.colour",
+}
+"""Name of a family to its module."""

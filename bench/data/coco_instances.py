@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from pycocotools import mask as coco_mask
 from pydantic import Field
 
 from bench.data.categories import (
@@ -26,6 +24,7 @@ from bench.data.coco_json import CocoFile, ListedImage, read_coco
 from bench.data.pattern import Pattern
 from bench.data.source import Home, Opening, Reader, contents
 from bench.errors import DataError
+from bench.metrics.rle import decompress, from_counts, from_polygons
 from bench.protocol import Strict
 from bench.types import Mask, TrueInstance, TrueInstances, Vocabulary
 
@@ -103,9 +102,8 @@ def mask_of(segmentation: Any, size: tuple[int, int]) -> Mask:
         return _from_runs(segmentation, size)
     polygons = [polygon for polygon in map(_polygon, segmentation) if len(polygon) >= 6]
     if not polygons:
-        return Mask(height, width, np.array([height * width], np.uint32))
-    joined = coco_mask.merge(coco_mask.frPyObjects(polygons, height, width))
-    return _from_compressed(joined)
+        return from_counts([height * width], height, width)
+    return from_polygons(polygons, height, width)
 
 
 def _polygon(numbers: Any) -> list[float]:
@@ -123,19 +121,11 @@ def _from_runs(segmentation: Mapping[str, Any], size: tuple[int, int]) -> Mask:
     stated, counts = tuple(segmentation.get("size", ())), segmentation.get("counts")
     if stated != size:
         raise ValueError(f"its run lengths are for height and width {stated}, the image has {size}")
-    if isinstance(counts, str | bytes):
-        mask = _from_compressed({"size": list(size), "counts": counts})
-    elif isinstance(counts, list):
-        mask = Mask(*size, np.array(counts, np.uint32))
-    else:
-        raise ValueError("its run lengths have no 'counts'")
-    if int(mask.counts.sum(dtype=np.int64)) != size[0] * size[1]:
-        raise ValueError(f"its run lengths add up to other than {size[0]} × {size[1]} pixels")
-    return mask
-
-
-def _from_compressed(run_lengths: Mapping[str, Any]) -> Mask:
-    return Mask.encode(coco_mask.decode(run_lengths).astype(bool))
+    if isinstance(counts, str):
+        return decompress(counts, *size)
+    if isinstance(counts, list):
+        return from_counts(counts, *size)
+    raise ValueError("its run lengths have no 'counts'")
 
 
 def _box(box: Sequence[float] | None) -> tuple[float, float, float, float] | None:

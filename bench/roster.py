@@ -1,0 +1,193 @@
+"""Model names, and how each model is built.
+
+A name is a card's name, a path to a checkpoint, or an importable `module:attribute`. Families are
+the modules that `models.FAMILIES` names and those behind the entry points `bench.models`; reading
+their cards imports no torch, building a model does.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import entry_points
+from inspect import isclass, isroutine
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from bench.errors import UnknownName, UsageError, WeightsMissing
+
+
+class Card(Protocol):
+    """What is known about a model before it is built; `models.card.Card` is one."""
+
+    @property
+    def name(self) -> str:
+        """As it is asked for."""
+        ...
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        ...
+
+    @property
+    def family(self) -> str:
+        """Which models are built alike."""
+        ...
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The protocols of `bench.types` that it satisfies."""
+        ...
+
+    @property
+    def licence(self) -> str:
+        """Under which its weights may be used."""
+        ...
+
+    @property
+    def protocol(self) -> str:
+        """The protocol card it is meant to be scored under; empty: as the dataset says."""
+        ...
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """A model that can be built."""
+
+    name: str
+    """As it was asked for."""
+    build: Callable[..., object]
+    """`build(device=…)` loads its weights and returns it."""
+    card: Card | None = None
+    """`None` for a `module:attribute`."""
+
+
+@dataclass(frozen=True)
+class _Family:
+    """A family's module, before it is imported."""
+
+    name: str
+    module: str
+    claimant: str
+
+    def load(self) -> ModuleType:
+        return import_module(self.module)
+
+    def cards(self) -> Mapping[str, Card]:
+        cards: Mapping[str, Card] = self.load().CARDS
+        return cards
+
+
+def _families() -> Iterator[_Family]:
+    shipped: Mapping[str, str] = import_module("models").FAMILIES
+    for name, module in shipped.items():
+        yield _Family(name, module, "bench itself")
+    for point in entry_points(group="bench.models"):
+        package = point.dist.name if point.dist else point.value
+        yield _Family(point.name, point.value, f"the package {package}")
+
+
+def models() -> dict[str, Card]:
+    """The card of every model, by name; `UsageError` naming two families that claim one name."""
+    found: dict[str, Card] = {}
+    claimed: dict[str, _Family] = {}
+    for family in _families():
+        try:
+            cards = family.cards()
+        except Exception:  # whatever a stranger's module raises; `broken_families` has it
+            continue
+        for name, card in cards.items():
+            if name in claimed:
+                raise UsageError(
+                    f"Two models are called '{name}': one of {claimed[name].claimant} "
+                    f"({claimed[name].module}), one of {family.claimant} ({family.module})."
+                )
+            found[name], claimed[name] = card, family
+    return dict(sorted(found.items()))
+
+
+def broken_families() -> dict[str, str]:
+    """The families that do not import, and the first error of each."""
+    found = {}
+    for family in _families():
+        try:
+            family.cards()
+        except Exception as error:  # as above: the reason is what matters
+            found[family.name] = f"{family.module}: {type(error).__name__}: {error}"
+    return found
+
+
+def model(name: str) -> ModelRef:
+    """The model of a name: a card, a checkpoint's path, or `module:attribute`.
+
+    Raises:
+        UnknownName: nothing is called so; names near ones, and families that do not import.
+        WeightsMissing: it is the path of a checkpoint that is not there.
+        UsageError: no family knows the checkpoint, or `module:attribute` cannot be imported.
+    """
+    known = models()
+    if name in known:
+        return _carded(name, known[name])
+    path = Path(name)
+    if path.is_file():
+        return _checkpoint(path)
+    if ":" in name and not path.parent.is_dir():
+        return _imported(name)
+    if path.suffix in (".pt", ".pth", ".safetensors", ".bin", ".ckpt"):
+        raise WeightsMissing(f"There is no checkpoint at {name}.")
+    hint = " ".join(f"Family '{f}' is broken: {why}." for f, why in broken_families().items())
+    raise UnknownName("model", name, known, hint=hint)
+
+
+def _carded(name: str, card: Card) -> ModelRef:
+    family = next(f for f in _families() if name in _cards_or_none(f))
+
+    def build(**settings: Any) -> object:
+        built: object = family.load().build(card, **settings)
+        return built
+
+    return ModelRef(name, build, card)
+
+
+def _cards_or_none(family: _Family) -> Mapping[str, Card]:
+    try:
+        return family.cards()
+    except Exception:  # as in `models`: another family has this name
+        return {}
+
+
+def _checkpoint(path: Path) -> ModelRef:
+    asked = []
+    for family in _families():
+        module = family.load()
+        if not hasattr(module, "card_of"):
+            continue
+        asked.append(family.name)
+        card = module.card_of(path)
+        if card is not None:
+
+            def build(module: ModuleType = module, card: Card = card, **settings: Any) -> object:
+                built: object = module.build(card, weights=path, **settings)
+                return built
+
+            return ModelRef(str(path), build, card)
+    families = ", ".join(asked) or "none reads checkpoints"
+    raise UsageError(f"{path} is not a checkpoint of a known family ({families}).")
+
+
+def _imported(name: str) -> ModelRef:
+    module, _, attribute = name.partition(":")
+    try:
+        found = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"The model '{name}' cannot be imported: {error}.") from error
+    made: Any = found
+
+    def build(**_: Any) -> object:
+        # A model may be callable itself (a torch module is): only classes and functions make one.
+        return made() if isclass(made) or isroutine(made) else made
+
+    return ModelRef(name, build)
