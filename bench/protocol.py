@@ -164,27 +164,71 @@ class AnnotationZero(StrEnum):
 
 
 class AreaSource(StrEnum):
-    """What size an object has for APs, APm and APl."""
+    """What size a true object or segment has."""
 
     FIELD = "field"
-    """The `area` of the annotation, as pycocotools reads it."""
+    """The `area` that its file states, as pycocotools and panopticapi read it; its pixels where the
+    file states none."""
     MASK = "mask"
     """The number of pixels of its mask."""
 
 
-class AveragePrecision(Strict):
-    """How mask and box AP are defined."""
+class DetectionArea(StrEnum):
+    """What size a detection has for APs, APm and APl of masks."""
 
-    max_dets: tuple[int, int, int] = (1, 10, 100)
-    """Detections per image and class counted for AR1, AR10, AR100; the last for AP too."""
+    STATED_BOX = "stated-box"
+    """That of the box that comes with it, where there is one, else its mask's: as pycocotools does
+    with a result file that has boxes."""
+    MASK = "mask"
+    """The number of pixels of its mask: what detectron2 arrives at, by leaving out the boxes."""
+
+
+class ClassUse(StrEnum):
+    """Whether a detection must name the class of the object it finds."""
+
+    SEPARATE = "separate"
+    """Each class is scored on its own, and the mean over classes is the score."""
+    POOLED = "pooled"
+    """Classes are ignored: every detection may find every object (pycocotools' `useCats=0`)."""
+
+
+class DetectionCap(StrEnum):
+    """Of what `max_dets` is the limit."""
+
+    PER_CLASS = "per-class"
+    """Detections of one class in one image (COCO)."""
+    PER_IMAGE = "per-image"
+    """Detections of all classes in one image (LVIS)."""
+
+
+class AveragePrecision(Strict):
+    """How mask and box AP are defined.
+
+    LVIS differs from COCO by `max_dets: [300]` and `cap: per-image`; which classes of an image are
+    annotated completely is part of its truth.
+    """
+
+    max_dets: tuple[int, ...] = Field((1, 10, 100), min_length=1)
+    """Detections counted for AR1, AR10, AR100; the last for AP too."""
+    cap: DetectionCap = DetectionCap.PER_CLASS
+    classes: ClassUse = ClassUse.SEPARATE
     annotation_zero: AnnotationZero = AnnotationZero.COUNTED
     area: AreaSource = AreaSource.FIELD
+    detection_area: DetectionArea = DetectionArea.STATED_BOX
+
+    @model_validator(mode="after")
+    def _caps_rise(self) -> "AveragePrecision":
+        if self.max_dets[0] < 1 or list(self.max_dets) != sorted(set(self.max_dets)):
+            raise ValueError(f"'max_dets' must rise from 1 or more, found {list(self.max_dets)}")
+        return self
 
 
 class PanopticMetric(Strict):
     """How PQ is defined: the COCO panoptic API, matches above IoU 0.5, void left out."""
 
     iou_threshold: float = Field(0.5, ge=0.5, lt=1)
+    area: AreaSource = AreaSource.FIELD
+    """The size of a true segment: panopticapi reads it from the file and does not count pixels."""
 
 
 class Expressions(StrEnum):

@@ -105,10 +105,19 @@ class Mask:
         [1, 3]
         """
         height, width = mask.shape
-        flat = np.asarray(mask, order="F").ravel(order="F").view(np.uint8)
-        edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-        starts_with_one = bool(flat.size and flat[0])
-        bounds = np.concatenate(([0, 0] if starts_with_one else [0], edges, [flat.size]))
+        if not mask.size:
+            return cls(height, width, np.zeros(1, np.uint32))
+        if mask.flags.f_contiguous:
+            flat = mask.ravel(order="K")
+            edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+        else:
+            # Found row over row, as memory runs; only the edges are then put in column order.
+            rows, columns = np.divmod(np.flatnonzero(mask[1:] != mask[:-1]), width)
+            tops = np.flatnonzero(mask[0, 1:] != mask[-1, :-1]) + 1
+            edges = np.concatenate((columns * height + rows + 1, tops * height))
+            edges.sort()
+        lead = [0, 0] if mask[0, 0] else [0]
+        bounds = np.concatenate((lead, edges, [mask.size]))
         return cls(height, width, np.diff(bounds).astype(np.uint32))
 
     def decode(self) -> Bool[np.ndarray, "height width"]:
@@ -161,6 +170,8 @@ class Segment:
     score: float = 1.0
     crowd: bool = False
     """A group that is not told apart; only in truth."""
+    area: int | None = None
+    """The pixels that the truth's file states, which panopticapi uses; counted where absent."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,356 @@
+"""Average precision of masks and boxes, as COCO and LVIS define it.
+
+An image's statistics say what each detection found, at ten thresholds and in four size ranges, and
+how many objects there were: enough for every score, any merge and any interval. Scores are those of
+pycocotools to the last digit; where it errs (annotation id 0) or tools differ, `AveragePrecision`
+of `bench.protocol` names the choice.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from bench.metrics import rle
+from bench.metrics.matching import NOBODY, THRESHOLDS, Pairs, match
+from bench.metrics.meter import Score, Scores, Statistics, repeats
+from bench.metrics.precision_recall import (
+    ABSENT,
+    Ledger,
+    Readings,
+    average_precision,
+    readings,
+)
+from bench.protocol import (
+    AnnotationZero,
+    AreaSource,
+    AveragePrecision,
+    ClassUse,
+    DetectionArea,
+    DetectionCap,
+)
+from bench.types import Instances, TrueInstance, TrueInstances
+
+SIZES = {
+    "": (0.0, 1e5**2),
+    "s": (0.0, 32.0**2),
+    "m": (32.0**2, 96.0**2),
+    "l": (96.0**2, 1e5**2),
+}
+"""The size ranges in pixels, both ends included: any, small, medium, large."""
+
+_UPPER, _LOWER = np.array(list(SIZES.values())).T[::-1, :, None]
+_SIZE = np.arange(len(SIZES))[:, None, None]
+_BITS = (1 << np.arange(len(THRESHOLDS))).astype(np.uint16)
+
+_DRAWS = 64
+"""Draws computed side by side: enough to hide overheads, few enough to stay in the cache."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One of the numbers in the table."""
+
+    name: str
+    size: int
+    """Which of `SIZES`."""
+    cap: int
+    """How many detections count."""
+    of_recall: bool = False
+    threshold: int | None = None
+    """Which of `THRESHOLDS`; the mean over all where absent."""
+
+
+def measures(max_dets: Sequence[int]) -> tuple[Measure, ...]:
+    """The table: AP, AP50, AP75, AP by size, AR by number of detections, AR by size.
+
+    >>> [m.name for m in measures((1, 10, 100))][5:]
+    ['APl', 'AR1', 'AR10', 'AR100', 'ARs', 'ARm', 'ARl']
+    """
+    last = max_dets[-1]
+    return (
+        Measure("AP", 0, last),
+        Measure("AP50", 0, last, threshold=0),
+        Measure("AP75", 0, last, threshold=5),
+        *(Measure(f"AP{name}", i, last) for i, name in enumerate(SIZES) if i),
+        *(Measure(f"AR{cap}", 0, cap, of_recall=True) for cap in max_dets),
+        *(Measure(f"AR{name}", i, last, of_recall=True) for i, name in enumerate(SIZES) if i),
+    )
+
+
+class MaskAveragePrecision:
+    """Scores instances by the overlap of their masks. A score's `n` counts objects.
+
+    `groups` adds one AP a group of labels, by name: LVIS's rare, common and frequent classes.
+    """
+
+    prefix = ""
+
+    def __init__(
+        self,
+        classes: Sequence[str],
+        scored: Sequence[int] | None = None,
+        metric: AveragePrecision | None = None,
+        groups: Mapping[str, frozenset[int]] | None = None,
+    ) -> None:
+        self.metric = metric or AveragePrecision()
+        self.scored = tuple(range(len(classes)) if scored is None else scored)
+        self.groups = dict(groups or {})
+        self._pooled = self.metric.classes is ClassUse.POOLED
+        self.classes = ("all",) if self._pooled else tuple(classes[label] for label in self.scored)
+        self._place = np.full(len(classes), NOBODY, np.int32)
+        self._place[list(self.scored)] = 0 if self._pooled else np.arange(len(self.scored))
+        self._measures = measures(self.metric.max_dets)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The scores, AP first."""
+        return (
+            *(self.prefix + m.name for m in self._measures),
+            *map(self._group_name, self.groups),
+        )
+
+    def _group_name(self, group: str) -> str:
+        return self.prefix + group
+
+    # --- one image -------------------------------------------------------------------------------
+
+    def measure(self, prediction: Instances, truth: TrueInstances) -> Statistics:
+        """What each detection finds, and how many objects there are.
+
+        Detections are kept by class, from the highest score down, as many as the protocol counts:
+        `labels`, `scores`, and one bit a threshold in `found` and `ignored` for each size range.
+        """
+        if not np.isfinite(prediction.scores).all():
+            raise ValueError("a detection's score is not a finite number")
+        objects = [o for o in truth.instances if self._place[o.label] != NOBODY]
+        if self._pooled:
+            objects.sort(key=lambda o: o.label)
+        chosen, labels = self._ranked(prediction)
+        true_labels = self._place[np.array([o.label for o in objects], np.intp)]
+        crowd = np.array([o.crowd for o in objects], bool)
+        uncounted = crowd | _outside(np.array([self._true_area(o) for o in objects], np.float64))
+        geometry = self._geometry(prediction, chosen, objects)
+        pairs = _joined(
+            [
+                Pairs.among(geometry.overlap(low, high, those), np.arange(low, high), those)
+                for low, high, those in _by_class(labels, true_labels)
+            ]
+        )
+        taken = match(pairs, len(chosen), crowd, uncounted)
+        found = taken != NOBODY
+        # An object's flags at the place -1 are those of nobody.
+        ignored = np.append(uncounted, np.zeros((len(SIZES), 1), bool), axis=1)[_SIZE, taken]
+        if self.metric.annotation_zero is AnnotationZero.NEVER_FOUND:
+            found &= ~np.array([*(o.id == 0 for o in objects), False])[taken]
+        unjudged = _outside(geometry.areas)
+        if truth.exhaustive is not None:
+            unjudged |= ~np.isin(prediction.labels[chosen], list(truth.exhaustive))
+        ignored |= ~found & unjudged[:, None]
+        present, where = np.unique(true_labels, return_inverse=True)
+        counts = np.zeros((len(SIZES), len(present)), np.int32)
+        np.add.at(counts, (slice(None), where), ~uncounted)
+        return {
+            "labels": labels,
+            "scores": np.asarray(prediction.scores, np.float64)[chosen],
+            "found": _packed(found),
+            "ignored": _packed(ignored),
+            "true_labels": present.astype(np.int32),
+            "true_counts": counts,
+        }
+
+    def _ranked(
+        self, prediction: Instances
+    ) -> tuple[Int[np.ndarray, " chosen"], Int[np.ndarray, " chosen"]]:
+        """Which detections count, by class and then falling score, and the place of their class."""
+        labels = np.asarray(prediction.labels, np.intp)
+        if labels.size and not 0 <= labels.min() <= labels.max() < len(self._place):
+            raise ValueError(f"labels must be in 0..{len(self._place) - 1}, found {labels.max()}")
+        falling = -np.asarray(prediction.scores, np.float64)
+        kept = np.flatnonzero(self._place[labels] != NOBODY)
+        cap = self.metric.max_dets[-1]
+        if self.metric.cap is DetectionCap.PER_IMAGE:
+            kept = np.sort(kept[np.argsort(falling[kept], kind="stable")[:cap]])
+        # Classes in one pool keep their order where scores are equal, as pycocotools joins them.
+        order = np.lexsort((labels[kept], falling[kept], self._place[labels[kept]]))
+        chosen = kept[order]
+        places = self._place[labels[chosen]]
+        if self.metric.cap is DetectionCap.PER_CLASS:
+            first = np.searchsorted(places, places)
+            below = np.arange(len(places)) - first < cap
+            chosen, places = chosen[below], places[below]
+        return chosen, places
+
+    def _true_area(self, instance: TrueInstance) -> float:
+        if self.metric.area is AreaSource.FIELD and instance.area is not None:
+            return instance.area
+        return instance.mask.area
+
+    def _geometry(
+        self,
+        prediction: Instances,
+        chosen: Int[np.ndarray, " chosen"],
+        objects: Sequence[TrueInstance],
+    ) -> "Geometry":
+        runs = rle.Runs.of([prediction.masks[i] for i in chosen])
+        areas = runs.areas.astype(np.float64)
+        if self.metric.detection_area is DetectionArea.STATED_BOX and prediction.boxes is not None:
+            areas = rle.box_areas(prediction.boxes[chosen])
+
+        def overlap(low: int, high: int, those: Int[np.ndarray, " object"]) -> np.ndarray:
+            of_class = [objects[i] for i in those]
+            crowd = np.array([o.crowd for o in of_class], bool)
+            return rle.iou(runs.slice(low, high), [o.mask for o in of_class], crowd)
+
+        return Geometry(areas, overlap)
+
+    # --- many images -----------------------------------------------------------------------------
+
+    def compute(
+        self, statistics: Sequence[Statistics], weights: Sequence[int] | None = None
+    ) -> Scores:
+        """Scores over images; detections of image `i` count `weights[i]` times.
+
+        Where scores are equal, earlier images come first: for pycocotools' order, sort by image id.
+        """
+        ledger = Ledger.of(statistics, len(self.classes))
+        times = repeats(statistics, weights)
+        drawn = {(m.size, m.cap): readings(ledger, m.size, m.cap, times) for m in self._measures}
+        totals = np.array([ledger.totals(size, times[None])[0] for size in range(len(SIZES))])
+        return self.scores(drawn, totals)
+
+    def curves(self, statistics: Sequence[Statistics]) -> Mapping[tuple[int, int], Readings]:
+        """Precision, recall and scores for every size range (see `SIZES`) and every cap."""
+        ledger = Ledger.of(statistics, len(self.classes))
+        times = repeats(statistics, None)
+        lanes = [(size, cap) for size in range(len(SIZES)) for cap in self.metric.max_dets]
+        return {lane: readings(ledger, *lane, times) for lane in lanes}
+
+    def scores(
+        self,
+        drawn: Mapping[tuple[int, int], Readings],
+        totals: Int[np.ndarray, "size class"],
+    ) -> Scores:
+        """The table, from precision and recall by size range and cap."""
+        table: dict[str, Score] = {}
+        for m in self._measures:
+            lane = drawn[m.size, m.cap]
+            values = lane.recall if m.of_recall else lane.precision
+            if m.threshold is not None:
+                values = values[[m.threshold]]
+            by_class = {n: _mean(values[..., k]) for k, n in enumerate(self.classes)}
+            table[self.prefix + m.name] = Score(_mean(values), int(totals[m.size].sum()), by_class)
+        precision = drawn[0, self.metric.max_dets[-1]].precision
+        for group, labels in self.groups.items():
+            members = [k for k, label in enumerate(self.scored) if label in labels]
+            value = _mean(precision[..., members])
+            table[self._group_name(group)] = Score(value, int(totals[0, members].sum()))
+        return table
+
+    def resample(
+        self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
+    ) -> dict[str, Float[np.ndarray, " draw"]]:
+        """Every score under many draws of images: what `compute` gives for each row of weights."""
+        ledger = Ledger.of(statistics, len(self.classes))
+        drawn: dict[str, list[np.ndarray]] = {name: [] for name in self.names}
+        for first in range(0, len(weights), _DRAWS):
+            for name, values in self._draw(ledger, weights[first : first + _DRAWS]).items():
+                drawn[name].append(values)
+        return {name: np.concatenate(parts) for name, parts in drawn.items()}
+
+    def _draw(
+        self, ledger: Ledger, weights: Int[np.ndarray, "draw image"]
+    ) -> dict[str, Float[np.ndarray, " draw"]]:
+        last = self.metric.max_dets[-1]
+        lanes = {(m.size, m.cap): () for m in self._measures}
+        means = {lane: average_precision(ledger, *lane, weights) for lane in lanes}
+        table = {}
+        for m in self._measures:
+            values = means[m.size, m.cap][m.of_recall]
+            chosen = values if m.threshold is None else values[:, [m.threshold]]
+            table[self.prefix + m.name] = _nanmean(chosen)
+        for group, labels in self.groups.items():
+            members = [k for k, label in enumerate(self.scored) if label in labels]
+            table[self._group_name(group)] = _nanmean(means[0, last][0][..., members])
+        return table
+
+
+class BoxAveragePrecision(MaskAveragePrecision):
+    """Scores instances by the overlap of their boxes; a mask's tight box where none is stated.
+
+    An object's size stays that of its annotation, as in pycocotools.
+    """
+
+    prefix = "box "
+
+    def _geometry(
+        self,
+        prediction: Instances,
+        chosen: Int[np.ndarray, " chosen"],
+        objects: Sequence[TrueInstance],
+    ) -> "Geometry":
+        if prediction.boxes is None:
+            said = rle.boxes([prediction.masks[i] for i in chosen])
+        else:
+            said = np.asarray(prediction.boxes, np.float64)[chosen]
+        true = np.array([o.box or rle.boxes([o.mask])[0] for o in objects]).reshape(-1, 4)
+        crowd = np.array([o.crowd for o in objects], bool)
+
+        def overlap(low: int, high: int, those: Int[np.ndarray, " object"]) -> np.ndarray:
+            return rle.box_iou(said[low:high], true[those], crowd[those])
+
+        return Geometry(rle.box_areas(said), overlap)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How large an image's detections are, and how they overlap its objects."""
+
+    areas: Float[np.ndarray, " detection"]
+    overlap: Callable[[int, int, Int[np.ndarray, " object"]], np.ndarray]
+    """(first detection, last + 1, objects) -> overlap of every pair."""
+
+
+def _outside(areas: Float[np.ndarray, " thing"]) -> Bool[np.ndarray, "size thing"]:
+    outside: Bool[np.ndarray, "size thing"] = (areas < _LOWER) | (areas > _UPPER)
+    return outside
+
+
+def _by_class(
+    labels: Int[np.ndarray, " detection"], true_labels: Int[np.ndarray, " object"]
+) -> Iterator[tuple[int, int, Int[np.ndarray, " object"]]]:
+    """For each class with both: its detections from, its detections to, its objects."""
+    for label in np.unique(true_labels):
+        low, high = np.searchsorted(labels, [label, label + 1])
+        if low < high:
+            yield int(low), int(high), np.flatnonzero(true_labels == label)
+
+
+def _joined(parts: Sequence[Pairs]) -> Pairs:
+    if not parts:
+        nothing = np.zeros(0, np.intp)
+        return Pairs(nothing, nothing, np.zeros(0))
+    return Pairs(
+        np.concatenate([part.detection for part in parts]),
+        np.concatenate([part.object for part in parts]),
+        np.concatenate([part.overlap for part in parts]),
+    )
+
+
+def _packed(flags: Bool[np.ndarray, "size threshold detection"]) -> np.ndarray:
+    """One bit a threshold."""
+    return (flags * _BITS[:, None]).sum(axis=1, dtype=np.uint16)
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean of what is not `ABSENT`, summed in pycocotools' order; NaN of nothing."""
+    present = values[values > ABSENT]
+    return float(np.mean(present)) if present.size else np.nan
+
+
+def _nanmean(values: Float[np.ndarray, "draw threshold class"]) -> Float[np.ndarray, " draw"]:
+    present = ~np.isnan(values)
+    count = present.sum(axis=(1, 2))
+    total = np.where(present, values, 0.0).sum(axis=(1, 2))
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
