@@ -33,7 +33,7 @@ class Job(Kept):
     """A vocabulary; `None`: the dataset's own."""
     tasks: tuple[str, ...] = ()
     """The tasks to score; empty: all that the dataset has truth for."""
-    limit: int | None = None
+    limit: int | None = Field(None, gt=0)
     """Only the first so many images. The record is then partial."""
     precision: str = "float32"
     """The network's number format."""
@@ -153,15 +153,16 @@ class Plan:
         return Plan(tuple(planned for planned in self.jobs if planned.key not in done))
 
 
-def plan(jobs: Sequence[Job], contents: Callable[[Job], Contents]) -> Plan:
-    """Resolve jobs. One that cannot be resolved stays in the plan, with its problem, and fails.
+def plan(jobs: Sequence[Job], resolve: Callable[[Job], tuple[Job, Contents]]) -> Plan:
+    """Resolve jobs: name what they leave to their defaults, and find out what they are made of.
 
-    Two jobs of one content (a suite that names a dataset twice) are one.
+    One that cannot be resolved stays in the plan, with its problem, and fails. Two jobs of one
+    content (a suite that names a dataset twice) are one.
     """
     found: dict[str, Planned] = {}
     for job in jobs:
         try:
-            planned = Planned(job, contents(job))
+            planned = Planned(*resolve(job))
         except BenchError as error:
             planned = Planned(job, problem=str(error))
         found.setdefault(planned.key or job.model_dump_json(), planned)

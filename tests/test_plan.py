@@ -58,9 +58,13 @@ def contents(job: Job) -> Contents:
     return replace(CONTENTS, model=job.model, dataset=job.dataset)
 
 
+def resolve(job: Job) -> tuple[Job, Contents]:
+    return job, contents(job)
+
+
 @given(st.sets(st.sampled_from("abcd")), st.sets(st.sampled_from("abcd")))
 def test_what_is_left_is_the_plan_minus_the_store(names: set[str], done: set[str]) -> None:
-    whole = plan(sweep(["m"], sorted(names)), contents)
+    whole = plan(sweep(["m"], sorted(names)), resolve)
     keys = {contents(Job(model="m", dataset=name)).key for name in done}
     left = whole.without(keys)
     assert {planned.job.dataset for planned in left} == names - done
@@ -68,13 +72,13 @@ def test_what_is_left_is_the_plan_minus_the_store(names: set[str], done: set[str
 
 
 def test_a_job_that_cannot_be_resolved_stays_in_the_plan_with_its_problem() -> None:
-    found = plan(sweep(["m"], ["a", "gone"]), contents)
+    found = plan(sweep(["m"], ["a", "gone"]), resolve)
     assert [planned.problem for planned in found] == [None, "Dataset 'gone' is not under data."]
     assert len(found.without({planned.key for planned in found if planned.key})) == 1
 
 
 def test_two_jobs_of_one_content_are_one() -> None:
-    assert len(plan(sweep(["m"], ["a", "a"]), contents)) == 1
+    assert len(plan(sweep(["m"], ["a", "a"]), resolve)) == 1
 
 
 def test_zero_shots_are_one_job_whatever_the_seeds() -> None:

@@ -154,7 +154,7 @@ def assignment(
 
 
 def do(folder: Path, job: Job, device: str) -> Iterator[Event]:
-    """Do a toy job by the name of its model: what `bench.assign.run_job` is for real ones."""
+    """Do a toy job by the name of its model: what `bench.workplace.run_job` is for real ones."""
     bench.tasks.TASKS |= TASKS
     if job.model == "absent":
         raise WeightsMissing("There is no checkpoint at absent.pt.")

@@ -1,0 +1,300 @@
+"""Where work is done: names become models and datasets, jobs become assignments.
+
+The command line and notebooks meet here: `run_job` is what executors map over a plan, `evaluate`
+the same for one model and one dataset that a person holds in hand.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bench import catalog
+from bench.data.dataset import Dataset
+from bench.data.opening import open_dataset
+from bench.errors import UsageError
+from bench.evaluation import examine
+from bench.execute import Assignment, Event, Finished, work
+from bench.plan import Contents, Job, Plan, plan
+from bench.protocol import Protocol
+from bench.record import DatasetUsed, ModelUsed, Origin, Record
+from bench.store import DEFAULT_FOLDER, Store
+
+DEFAULT_PROTOCOL = "bench"
+"""The card where neither the command nor the model's card nor the dataset's spec names one."""
+
+
+def data_folder() -> Path:
+    """Where datasets lie unless a person says otherwise: `BENCH_DATA`, or `./data`."""
+    return Path(os.environ.get("BENCH_DATA", "data"))
+
+
+def results_folder() -> Path:
+    """Where results lie unless a person says otherwise: `BENCH_RESULTS`, or `./bench-results`."""
+    return Path(os.environ.get("BENCH_RESULTS", DEFAULT_FOLDER))
+
+
+# --- from names to things ------------------------------------------------------------------------
+
+
+def load_model(name: str, device: str = "cpu", **settings: Any) -> object:
+    """A model by its card's name, a checkpoint's path or `module:attribute`, ready to be asked.
+
+    `settings` are the family's own (`weights`, …).
+
+    >>> type(load_model("colour")).__name__
+    'Colour'
+    """
+    return catalog.model(name).build(device=device, **settings)
+
+
+def load_dataset(
+    name: str | Path,
+    split: str | None = None,
+    *,
+    protocol: str | Protocol | None = None,
+    vocabulary: str | None = None,
+    tasks: Sequence[str] = (),
+    data: Path | None = None,
+    specs: Sequence[Path] = (),
+) -> Dataset:
+    """A dataset by the name of its spec, or a folder in a layout that is recognised.
+
+    >>> dataset = load_dataset("shapes")
+    >>> sample = dataset.load(dataset.ids[0])
+    >>> sample.image.shape, sorted(sample.truths)[:3]
+    ((256, 256, 3), ['instance', 'panoptic', 'semantic'])
+    """
+    spec = catalog.dataset(str(name), specs)
+    return open_dataset(
+        spec,
+        root=data_folder() if data is None else data,
+        protocol=_card(protocol or spec.protocol or DEFAULT_PROTOCOL, specs),
+        split=split,
+        tasks=tasks or None,
+        vocabulary=catalog.vocabulary(vocabulary, specs) if vocabulary else None,
+        search=specs,
+    )
+
+
+def _card(protocol: str | Protocol, specs: Sequence[Path]) -> Protocol:
+    return protocol if isinstance(protocol, Protocol) else catalog.protocol(protocol, specs)
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Folders and habits that change no number."""
+
+    results: Path = DEFAULT_FOLDER
+    """Where results are written."""
+    data: Path = Path("data")
+    """Where datasets lie."""
+    specs: tuple[Path, ...] = ()
+    """Folders of a user's own specs."""
+    batch_size: int = 1
+    """Images of one size asked together, at most."""
+    fail_fast: bool = False
+    """Whether the first unreadable image ends its job."""
+    again: bool = False
+    """Whether finished runs try their unreadable images once more."""
+
+    def plan(self, jobs: Sequence[Job]) -> Plan:
+        """What these jobs are made of, before any runs; builds each model once, to know it."""
+        return plan(jobs, self._resolved)
+
+    def _resolved(self, job: Job) -> tuple[Job, Contents]:
+        assignment = self.assign(job, "cpu")
+        return assignment.job, assignment.contents
+
+    def assign(self, job: Job, device: str) -> Assignment:
+        """Load what a job names.
+
+        Raises:
+            BenchError: something it names is unknown, missing or unfit.
+        """
+        job = self._with_defaults(job)
+        assert job.protocol is not None
+        return _assigned(
+            job,
+            _built(job.model, device, job.precision),
+            _opened(self, job.dataset, job.split, job.protocol, job.vocabulary, job.tasks),
+            catalog.protocol(job.protocol, self.specs),
+            device=device,
+            batch_size=self.batch_size,
+        )
+
+    def _with_defaults(self, job: Job) -> Job:
+        """The job with split and protocol named, and who decided them."""
+        spec, origins = catalog.dataset(job.dataset, self.specs), dict(job.origins)
+        changes: dict[str, Any] = {}
+        if job.split is None:
+            changes["split"], _ = spec.split()
+            origins["split"] = Origin.SPEC
+        if job.protocol is None:
+            changes["protocol"], origins["protocol"] = _protocol(job.model, spec.protocol)
+        return job.model_copy(update={**changes, "origins": origins})
+
+
+def _protocol(model: str | object, of_dataset: str | None) -> tuple[str, Origin]:
+    """The card where a person names none: the model's own, the dataset's, or ours."""
+    card = catalog.model(model).card if isinstance(model, str) else None
+    if card is not None and card.protocol:
+        return card.protocol, Origin.CARD
+    if of_dataset:
+        return of_dataset, Origin.SPEC
+    return DEFAULT_PROTOCOL, Origin.DEFAULT
+
+
+@lru_cache(maxsize=8)  # the datasets of a small suite are opened once for all models
+def _opened(
+    place: Workplace,
+    dataset: str,
+    split: str | None,
+    protocol: str | None,
+    vocabulary: str | None,
+    tasks: tuple[str, ...],
+) -> Dataset:
+    return load_dataset(
+        dataset,
+        split,
+        protocol=protocol,
+        vocabulary=vocabulary,
+        tasks=tasks,
+        data=place.data,
+        specs=place.specs,
+    )
+
+
+@lru_cache(maxsize=1)  # one model's jobs follow each other, and two may not fit the device
+def _built(name: str, device: str, precision: str) -> object:
+    settings = {} if precision == "float32" else {"precision": precision}
+    try:
+        return load_model(name, device, **settings)
+    except TypeError as error:
+        if settings and "precision" in str(error):
+            raise UsageError(f"Model '{name}' runs in float32 only, not in {precision}.") from None
+        raise
+
+
+def run_job(place: Workplace, job: Job, device: str) -> Iterator[Event]:
+    """Do one job, named things and all: `partial(run_job, place)` is what executors map."""
+    yield from work(
+        place.assign(job, device),
+        Store(place.results),
+        fail_fast=place.fail_fast,
+        again=place.again,
+    )
+
+
+def evaluate(
+    model: str | object,
+    dataset: str | Path | Dataset,
+    *,
+    protocol: str | Protocol | None = None,
+    tasks: Sequence[str] = (),
+    limit: int | None = None,
+    batch_size: int = 1,
+    device: str = "cpu",
+    results: Path | None = None,
+    data: Path | None = None,
+    specs: Sequence[Path] = (),
+) -> Record:
+    """Ask a model about a dataset and score what it says, in one call.
+
+    Either may be a name or the thing itself. With a `results` folder the run is kept there, an
+    interrupted one continues, and a finished one is only read; without, nothing stays on disk.
+
+    >>> record = evaluate("colour", "shapes", tasks=["semantic"], limit=4)
+    >>> record.partial, record.images.scored
+    (True, 4)
+    >>> 0.2 < record.scores["semantic"]["mIoU"].value < 1
+    True
+    """
+    of_dataset = None
+    if not isinstance(dataset, Dataset):
+        of_dataset = catalog.dataset(str(dataset), specs).protocol
+    card = _card(protocol or _protocol(model, of_dataset)[0], specs)
+    if not isinstance(dataset, Dataset):
+        dataset = load_dataset(dataset, protocol=card, tasks=tasks, data=data, specs=specs)
+    name = model if isinstance(model, str) else str(getattr(model, "name", type(model).__name__))
+    asked = {
+        "model": name,
+        "dataset": dataset.name,
+        "split": dataset.split,
+        "protocol": card.name,
+        "tasks": tuple(tasks),
+        "limit": limit,
+    }
+    job = Job.model_validate({**asked, "origins": dict.fromkeys(asked, Origin.COMMAND_LINE)})
+    assignment = _assigned(
+        job,
+        _built(name, device, job.precision) if isinstance(model, str) else model,
+        dataset,
+        card,
+        device=device,
+        batch_size=batch_size,
+    )
+    with TemporaryDirectory(prefix="bench-") as passing:
+        store = Store(Path(passing) if results is None else results)
+        *_, last = work(assignment, store)
+        assert isinstance(last, Finished)
+        store.append(last.record)
+    return last.record
+
+
+def _assigned(
+    job: Job, model: object, dataset: Dataset, card: Protocol, *, device: str, batch_size: int
+) -> Assignment:
+    """A job with the things it names."""
+    if job.limit is not None and job.limit < len(dataset.ids):
+        dataset = dataset.subset(dataset.ids[: job.limit])
+    else:
+        job = job.model_copy(update={"limit": None})  # nothing is left out: not partial
+    return Assignment(
+        job,
+        examine(model, dataset, card.for_dataset(dataset.name), job.tasks),
+        model_used(job.model, model),
+        DatasetUsed(name=dataset.name, split=dataset.split, fingerprint=dataset.fingerprint),
+        device=device,
+        batch_size=batch_size,
+        vocabulary=job.vocabulary,
+    )
+
+
+# --- what a model is -----------------------------------------------------------------------------
+
+
+def model_used(name: str, model: Any) -> ModelUsed:
+    """What a record says about a model: its attributes where it has them, or its parameters."""
+    parameters = [*model.parameters()] if hasattr(model, "parameters") else None
+    return ModelUsed(
+        name=name,
+        family=f"{type(model).__module__}:{type(model).__qualname__}",
+        weights_digest=weights_digest(model),
+        parameters=sum(p.numel() for p in parameters) if parameters else None,
+        notes=tuple(getattr(model, "notes", ())),
+    )
+
+
+def weights_digest(model: Any) -> str | None:
+    """sha256 of the weights: the model's own word for it, or over names, types and numbers.
+
+    Over numbers and not over a file, so that a checkpoint saved in another format is the same
+    model. `None` for a model without weights.
+    """
+    stated: str | None = getattr(model, "weights_digest", None)
+    if stated is not None or not hasattr(model, "state_dict"):
+        return stated
+    import torch  # here: what has a `state_dict` has loaded it already
+
+    content = sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        plain = tensor.detach().cpu().contiguous()
+        content.update(f"{name}:{plain.dtype}:{tuple(plain.shape)};".encode())
+        if plain.numel():
+            content.update(plain.reshape(-1).view(torch.uint8).numpy())
+    return content.hexdigest()
