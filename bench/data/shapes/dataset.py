@@ -93,8 +93,11 @@ class _Truth:
         yield repr(self.naming).encode()
 
     def _labelled(self, id: str) -> tuple[Drawing, tuple[int, ...]]:
+        """The drawing and each segment's label: void where it has none or no pixel at this size."""
         found, drawing = self.scenes.drawn(id)
-        return drawing, self.naming.labels(found)
+        labels = self.naming.labels(found)
+        areas = np.bincount(drawing.ids.ravel(), minlength=len(labels) + 1)[1:].tolist()
+        return drawing, tuple(n if area else VOID for n, area in zip(labels, areas, strict=True))
 
 
 class PanopticTruth(_Truth):

@@ -93,11 +93,11 @@ def _paint_thing(
 ) -> None:
     box, index = cells(thing, size)
     _, depth = footprint(thing, size)
-    # Depth in 256ths of a pixel: half cells, of which RADIUS * 2 make the radius.
-    depth = depth.astype(np.int32) * (thing.radius * size * 256 // (SPAN * RADIUS * 2))
-    cover = np.clip(depth + 128, 0, 256)[..., None]
     ids[box][depth > 0] = number
-
+    # From half cells, of which 2 * RADIUS make the radius, to 256ths of a pixel.
+    scale = (thing.radius * size << 16) // (SPAN * 2 * RADIUS)
+    depth = depth.astype(np.int32) * scale >> 8
+    cover = np.clip(depth + 128, 0, 256)[..., None]
     first = np.array(thing.rgb, np.int32)
     second = first // 2 if max(thing.rgb) > 90 else first + 110
     tone = tone_table(thing.texture).take(index)[..., None]

@@ -11,9 +11,7 @@ from bench.data.shapes.scene import CANVAS, Scene
 from bench.data.shapes.words import Description, Direction, descriptions
 
 CLEAR = 14
-"""Pixels (on a canvas of 128) by which a relation must hold to be said …"""
-UNCLEAR = 3
-"""… and above which it must not hold for a thing that it should rule out."""
+"""Pixels (on a canvas of 128) by which a relation must hold to be said."""
 
 
 class Kind(Enum):
@@ -104,7 +102,7 @@ def _beside(
         for direction in Direction if anchors else ():
             if _leads(seen[i], seen[j], direction) < CLEAR:
                 continue
-            if all(_leads(seen[k], seen[j], direction) <= UNCLEAR for k in rivals if k != j):
+            if all(_leads(seen[k], seen[j], direction) <= 0 for k in rivals if k != j):
                 yield from (f"the {words} {direction.relation} the {anchor}" for anchor in anchors)
 
 

@@ -131,8 +131,8 @@ class World:
             raise ValueError(f"things must be (fewest, most) within 0..12, found {self.things}")
         if not 3 <= self.radius[0] <= self.radius[1] <= 64:
             raise ValueError(f"radius must be (least, most) within 3..64, found {self.radius}")
-        if not 16 <= self.size <= 1024:
-            raise ValueError(f"size must be within 16..1024, found {self.size}")
+        if not 32 <= self.size <= 1024:
+            raise ValueError(f"size must be within 32..1024, found {self.size}")
         if not any(kind in IN_FRONT for kind in self.stuff):
             raise ValueError("stuff needs at least one kind besides 'sky', which is always behind")
 
