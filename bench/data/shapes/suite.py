@@ -107,10 +107,11 @@ SUITE: tuple[WildDataset, ...] = (
     ),
     WildDataset(
         "harbour",
-        "Signs in fog and out of focus, two of them of shapes and colours met nowhere else",
+        "Signs in fog and out of focus, two of them of shapes the standard world lacks",
         _world(
             108, HARD, size=144, domains=(Domain.FOG, Domain.BLUR), stuff=("sea", "sky", "sand"),
             radius=(10, 30), things=(1, 5), shapes=("arrow", "hexagon", "circle", "cross"),
+            colours=("red", "orange", "white", "black", "cyan"),
         ),
         (
             _called("arrow", Description(shape="arrow")),
