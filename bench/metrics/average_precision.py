@@ -106,13 +106,7 @@ class MaskAveragePrecision:
     @property
     def names(self) -> tuple[str, ...]:
         """The scores, AP first."""
-        return (
-            *(self.prefix + m.name for m in self._measures),
-            *map(self._group_name, self.groups),
-        )
-
-    def _group_name(self, group: str) -> str:
-        return self.prefix + group
+        return tuple(self.prefix + n for n in (*(m.name for m in self._measures), *self.groups))
 
     # --- one image -------------------------------------------------------------------------------
 
@@ -150,7 +144,7 @@ class MaskAveragePrecision:
         ignored |= ~found & unjudged[:, None]
         present, where = np.unique(true_labels, return_inverse=True)
         counts = np.zeros((len(SIZES), len(present)), np.int32)
-        np.add.at(counts, (slice(None), where), ~uncounted)
+        np.add.at(counts.T, where, ~uncounted.T)
         return {
             "labels": labels,
             "scores": np.asarray(prediction.scores, np.float64)[chosen],
@@ -245,7 +239,7 @@ class MaskAveragePrecision:
         for group, labels in self.groups.items():
             members = [k for k, label in enumerate(self.scored) if label in labels]
             value = _mean(precision[..., members])
-            table[self._group_name(group)] = Score(value, int(totals[0, members].sum()))
+            table[self.prefix + group] = Score(value, int(totals[0, members].sum()))
         return table
 
     def resample(
@@ -272,7 +266,7 @@ class MaskAveragePrecision:
             table[self.prefix + m.name] = _nanmean(chosen)
         for group, labels in self.groups.items():
             members = [k for k, label in enumerate(self.scored) if label in labels]
-            table[self._group_name(group)] = _nanmean(means[0, last][0][..., members])
+            table[self.prefix + group] = _nanmean(means[0, last][0][..., members])
         return table
 
 
@@ -340,7 +334,8 @@ def _joined(parts: Sequence[Pairs]) -> Pairs:
 
 def _packed(flags: Bool[np.ndarray, "size threshold detection"]) -> np.ndarray:
     """One bit a threshold."""
-    return (flags * _BITS[:, None]).sum(axis=1, dtype=np.uint16)
+    packed: np.ndarray = (flags * _BITS[:, None]).sum(axis=1, dtype=np.uint16)
+    return packed
 
 
 def _mean(values: np.ndarray) -> float:
@@ -353,4 +348,5 @@ def _nanmean(values: Float[np.ndarray, "draw threshold class"]) -> Float[np.ndar
     present = ~np.isnan(values)
     count = present.sum(axis=(1, 2))
     total = np.where(present, values, 0.0).sum(axis=(1, 2))
-    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    mean: np.ndarray = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return mean

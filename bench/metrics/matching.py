@@ -1,4 +1,4 @@
-"""Which detection finds which object: COCO's greedy rule, for all thresholds and size ranges at once.
+"""Which detection finds which object: COCO's greedy rule, all thresholds and sizes at once.
 
 From the highest score down, each detection takes the object it overlaps most among those that are
 still free, if the overlap reaches the threshold. Objects to ignore (crowds, objects outside the

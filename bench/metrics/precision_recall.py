@@ -103,7 +103,7 @@ def _joined(statistics: Sequence[Statistics], name: str, dtype: type) -> np.ndar
 
 @dataclass(frozen=True)
 class Curve:
-    """Precision over recall of one class at one threshold, at the detections that find something."""
+    """Precision over recall of one class at one threshold, where something is found."""
 
     threshold: int
     recall: Float64[np.ndarray, "draw hit"]
