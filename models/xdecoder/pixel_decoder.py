@@ -12,6 +12,7 @@ from models.xdecoder.attention import Attention
 from models.xdecoder.backbones import Levels
 from models.xdecoder.config import PixelDecoderConfig
 from models.xdecoder.deformable import DeformablePixelDecoder
+from models.xdecoder.linear import Linear
 from models.xdecoder.pixel_features import NormedConv, PixelFeatures, initialise
 from models.xdecoder.position import sine_position
 
@@ -50,7 +51,7 @@ class PixelDecoder(nn.Module):
 
     def forward(self, levels: Levels) -> PixelFeatures:
         """The features of an image at four strides."""
-        stride32 = F.relu(self.smooth(self.encode(levels.res5)))
+        stride32 = F.relu(self.smooth(self.encode(levels.res5)), inplace=True)
         to16, to8, to4 = self.merges
         stride16 = to16(levels.res4, stride32)
         stride8 = to8(levels.res3, stride16)
@@ -67,7 +68,7 @@ class PixelDecoder(nn.Module):
         position = sine_position(height, width, channels, device=x.device).to(x.dtype)
         for layer in self.encoder:
             tokens = layer(tokens, position.flatten(0, 1))
-        return tokens.mT.reshape(-1, channels, height, width)
+        return tokens.view(-1, height, width, channels).permute(0, 3, 1, 2)
 
 
 class EncoderLayer(nn.Module):
@@ -77,8 +78,8 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.attention = Attention(channels, heads)
         self.norm1 = nn.LayerNorm(channels)
-        self.widen = nn.Linear(channels, hidden)
-        self.narrow = nn.Linear(hidden, channels)
+        self.widen = Linear(channels, hidden)
+        self.narrow = Linear(hidden, channels)
         self.norm2 = nn.LayerNorm(channels)
 
     def forward(
@@ -89,7 +90,7 @@ class EncoderLayer(nn.Module):
         """The tokens after both branches; the position is part of queries and keys only."""
         placed = tokens + position
         x = self.norm1(tokens + self.attention(placed, placed, tokens))
-        y: Tensor = self.norm2(x + self.narrow(F.relu(self.widen(x))))
+        y: Tensor = self.norm2(x + self.narrow(F.relu(self.widen(x), inplace=True)))
         return y
 
 
@@ -107,8 +108,25 @@ class Merge(nn.Module):
         above: Float[Tensor, "batch channel coarse_height coarse_width"],
     ) -> Float[Tensor, "batch channel height width"]:
         """The merged map on the grid of `level`."""
-        merged = self.lateral(level) + F.interpolate(above, level.shape[2:], mode="nearest")
-        return F.relu(self.smooth(merged))
+        merged = add_enlarged(self.lateral(level), above)
+        return F.relu(self.smooth(merged), inplace=True)
+
+
+def add_enlarged(
+    fine: Float[Tensor, "batch channel height width"],
+    coarse: Float[Tensor, "batch channel coarse_height coarse_width"],
+) -> Float[Tensor, "batch channel height width"]:
+    """`fine`, changed in place, plus `coarse` at its size, each place as the nearest.
+
+    Where the grid doubles the enlarged map is never made: on a processor, asking the system for
+    its memory would take longer than all the rest.
+    """
+    height, width = coarse.shape[2:]
+    if fine.shape[2:] != (2 * height, 2 * width):
+        return fine.add_(F.interpolate(coarse, fine.shape[2:], mode="nearest"))
+    patches = fine.view(*fine.shape[:2], height, 2, width, 2)
+    patches.add_(coarse[:, :, :, None, :, None])
+    return fine
 
 
 OFFICIAL_NAMES: tuple[tuple[str, str], ...] = (

@@ -22,6 +22,7 @@ from models.xdecoder.backbones.pyramid import (
 )
 from models.xdecoder.backbones.window import WindowAttention
 from models.xdecoder.config import DaViTConfig
+from models.xdecoder.linear import Linear
 
 
 def build_davit(config: DaViTConfig, *, recompute: bool = False) -> Backbone:
@@ -87,8 +88,8 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.proj = Linear(channels, channels)
         self.groups = groups
 
     def forward(

@@ -27,6 +27,7 @@ from models.xdecoder.backbones.pyramid import (
     initialise,
 )
 from models.xdecoder.config import FocalConfig
+from models.xdecoder.linear import Linear, linear
 
 LAYER_SCALE = 1e-4
 """What the learned scales of the residual branches start from."""
@@ -67,9 +68,8 @@ class FocalBlock(nn.Module):
         self, x: Float[Tensor, "batch height width channel"]
     ) -> Float[Tensor, "batch height width channel"]:
         """The map after both branches."""
-        x = x + self.drop_path(self.scale1 * self.norm1(self.modulation(x)))
-        y: Tensor = x + self.drop_path(self.scale2 * self.norm2(self.feedforward(x)))
-        return y
+        x = torch.addcmul(x, self.drop_path(self.norm1(self.modulation(x))), self.scale1)
+        return torch.addcmul(x, self.drop_path(self.norm2(self.feedforward(x))), self.scale2)
 
 
 class LocalFocalBlock(FocalBlock):
@@ -85,9 +85,9 @@ class LocalFocalBlock(FocalBlock):
     ) -> Float[Tensor, "batch height width channel"]:
         """The map after both branches."""
         x = x + self.local1(x)
-        x = self.norm1(x + self.drop_path(self.scale1 * self.modulation(x)))
+        x = self.norm1(torch.addcmul(x, self.drop_path(self.modulation(x)), self.scale1))
         x = x + self.local2(x)
-        y: Tensor = self.norm2(x + self.drop_path(self.scale2 * self.feedforward(x)))
+        y: Tensor = self.norm2(torch.addcmul(x, self.drop_path(self.feedforward(x)), self.scale2))
         return y
 
 
@@ -102,25 +102,41 @@ class FocalModulation(nn.Module):
             DepthwiseConv(channels, first_kernel + 2 * level, bias=False) for level in range(levels)
         )
         self.mix = nn.Conv2d(channels, channels, 1)
-        self.project_out = nn.Linear(channels, channels)
+        self.project_out = Linear(channels, channels)
 
     def forward(
         self, x: Float[Tensor, "batch height width channel"]
     ) -> Float[Tensor, "batch height width channel"]:
         """The modulated map."""
         levels = len(self.contexts)
-        query, context, gates = self.project_in(x).split(
-            (self.channels, self.channels, levels + 1), dim=-1
-        )
-        summary = torch.zeros_like(query)
-        for gate, gather in zip(gates.split(1, dim=-1), self.contexts, strict=False):
+        query, context, gates = self.project(x)
+        summary = context.new_zeros(())
+        for gate, gather in zip(gates[:-1], self.contexts, strict=True):
             context = F.gelu(gather(context))
-            summary = summary + context * gate
+            summary = torch.addcmul(summary, context, gate)
         whole = F.gelu(context.mean((1, 2), keepdim=True))
-        summary = (summary + whole * gates[..., -1:]) / (levels + 1)
+        summary = torch.addcmul(summary, whole, gates[-1]) / (levels + 1)
         mixed = self.mix(summary.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         modulated: Tensor = self.project_out(query * mixed)
         return modulated
+
+    def project(
+        self, x: Float[Tensor, "batch height width channel"]
+    ) -> tuple[
+        Float[Tensor, "batch height width channel"],
+        Float[Tensor, "batch height width channel"],
+        tuple[Float[Tensor, "batch height width 1"], ...],
+    ]:
+        """The query, the first context, and a gate for each level and for the whole map.
+
+        Three products with parts of one matrix: parts of one product would have to be copied
+        before they could be convolved.
+        """
+        sizes = [self.channels, self.channels, len(self.contexts) + 1]
+        weights = torch.split(self.project_in.weight, sizes)
+        biases = torch.split(self.project_in.bias, sizes)
+        query, context, gates = (linear(x, *part) for part in zip(weights, biases, strict=True))
+        return query, context, torch.split(gates, 1, dim=-1)
 
 
 OFFICIAL_NAMES: tuple[tuple[str, str], ...] = (

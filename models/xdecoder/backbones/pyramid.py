@@ -14,6 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from models.xdecoder.linear import Linear
+
 
 class Levels(NamedTuple):
     """Features of an image at strides 4, 8, 16 and 32, each (batch, channel, height, width).
@@ -137,13 +139,35 @@ class FeedForward(nn.Module):
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
-        self.widen = nn.Linear(channels, hidden)
-        self.narrow = nn.Linear(hidden, channels)
+        self.widen = Linear(channels, hidden)
+        self.narrow = Linear(hidden, channels)
 
-    def forward(self, x: Float[Tensor, "*grid channel"]) -> Float[Tensor, "*grid channel"]:
-        """The transformed features of each place."""
-        hidden: Tensor = self.narrow(F.gelu(self.widen(x)))
-        return hidden
+    def forward(
+        self, x: Float[Tensor, "batch height width channel"]
+    ) -> Float[Tensor, "batch height width channel"]:
+        """The transformed features of each place.
+
+        The hidden features of a large map would not stay in a processor's cache, and asking the
+        system for their memory takes longer than computing them: there the map goes through in
+        bands of rows.
+        """
+        rows = HIDDEN_AT_ONCE // (x.shape[0] * x.shape[2] * self.widen.out_features)
+        if torch.is_grad_enabled() or x.device.type != "cpu" or rows >= x.shape[1]:
+            return self.transform(x)
+        return torch.cat(
+            [self.transform(band) for band in torch.split(x, max(rows, 1), dim=1)], dim=1
+        )
+
+    def transform(
+        self, x: Float[Tensor, "batch height width channel"]
+    ) -> Float[Tensor, "batch height width channel"]:
+        """Both layers on all places of `x` at once."""
+        y: Tensor = self.narrow(F.gelu(self.widen(x)))
+        return y
+
+
+HIDDEN_AT_ONCE = 2**21
+"""Hidden numbers of a feed-forward layer that are computed together on a processor."""
 
 
 class PatchEmbedding(nn.Module):

@@ -22,6 +22,7 @@ from models.xdecoder.backbones.pyramid import (
 )
 from models.xdecoder.backbones.window import WindowAttention, split_windows
 from models.xdecoder.config import SwinConfig
+from models.xdecoder.linear import Linear
 
 
 def build_swin(config: SwinConfig, *, recompute: bool = False) -> Backbone:
@@ -139,7 +140,7 @@ class PatchMerging(nn.Module):
     def __init__(self, channels: int, out_channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(4 * channels)
-        self.proj = nn.Linear(4 * channels, out_channels, bias=False)
+        self.proj = Linear(4 * channels, out_channels, bias=False)
 
     def forward(
         self, x: Float[Tensor, "batch height width channel"]

@@ -5,6 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.xdecoder.backbones.pyramid import pad_to_multiple
+from models.xdecoder.linear import Linear
 
 
 def split_windows(
@@ -33,8 +34,8 @@ class WindowAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int, side: int) -> None:
         super().__init__()
-        self.qkv = nn.Linear(channels, 3 * channels)
-        self.proj = nn.Linear(channels, channels)
+        self.qkv = Linear(channels, 3 * channels)
+        self.proj = Linear(channels, channels)
         self.heads = heads
         self.side = side
 
