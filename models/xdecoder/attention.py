@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from models.xdecoder.linear import Linear, linear
+
 Allowed = Bool[Tensor, "#batch #head query key"]
 """True where a query may attend a key. A row must not be all false."""
 
@@ -27,9 +29,13 @@ class KeysValues(NamedTuple):
             torch.cat((self.keys, other.keys), dim=2), torch.cat((self.values, other.values), dim=2)
         )
 
-    def of_rows(self, rows: Tensor) -> "KeysValues":
-        """Batch entries by index, in that order: repeated or reordered."""
-        return KeysValues(self.keys[rows], self.values[rows])
+    def of(self, batch: Tensor) -> "KeysValues":
+        """Those of batch entries by index: repeated, or reordered."""
+        return KeysValues(self.keys[batch], self.values[batch])
+
+    def among(self, rows: Tensor) -> "KeysValues":
+        """Those of some rows, by index."""
+        return KeysValues(self.keys[:, :, rows], self.values[:, :, rows])
 
 
 class Attention(nn.Module):
@@ -39,7 +45,7 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.in_proj = nn.Linear(width, 3 * width)
-        self.out_proj = nn.Linear(width, width)
+        self.out_proj = Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj.weight)
         nn.init.zeros_(self.in_proj.bias)
         nn.init.zeros_(self.out_proj.bias)
@@ -79,4 +85,4 @@ class Attention(nn.Module):
         """The queries (part 0), keys (1) or values (2) of `x`."""
         weight = self.in_proj.weight.chunk(3)[part]
         bias = self.in_proj.bias.chunk(3)[part]
-        return F.linear(x, weight, bias).unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return linear(x, weight, bias).reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)

@@ -12,7 +12,6 @@ from typing import Any
 
 from bench.errors import UnknownName
 
-
 CLIP_VOCABULARY = 49408
 SPECIAL_TOKENS = 3
 """Start, end and unknown, which a word-level tokenizer adds to its list."""

@@ -1,16 +1,13 @@
-"""Official X-Decoder checkpoints: their names and ours, both ways.
+"""Official X-Decoder checkpoints, both ways: read into our model, and written for theirs.
 
 A released file is a plain state dict; training snapshots nest it under `module` or put `module.`
-before every name. One ordered table says what is called what: the first row that fits a name
-applies, in either direction, `*` stands for a number and what follows the row's name is kept.
+before every name. `models.xdecoder.names` says what is called what.
 """
 
 import pickle
-import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -18,201 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.errors import DataError, WeightsMissing
-from models.xdecoder.config import (
-    VARIANTS,
-    DaViTConfig,
-    FocalConfig,
-    SwinConfig,
-    XDecoderConfig,
-)
-from models.xdecoder.model import XDecoder
-
-Names = tuple[tuple[str, str], ...]
-"""Rows of (official name, our name)."""
-
-def _attention(official: str, ours: str) -> Names:
-    """The four parameters of an attention."""
-    return (
-        (f"{official}.in_proj_weight", f"{ours}.in_proj.weight"),
-        (f"{official}.in_proj_bias", f"{ours}.in_proj.bias"),
-        (f"{official}.out_proj", f"{ours}.out_proj"),
-    )
-
-
-FOCAL: Names = (
-    ("backbone.patch_embed", "backbone.embeddings.0"),
-    *((f"backbone.layers.{i}.downsample", f"backbone.embeddings.{i + 1}") for i in range(3)),
-    *((f"backbone.norm{i}", f"backbone.norms.{i}") for i in range(4)),
-    *(
-        (f"backbone.layers.*.blocks.*.{official}", f"backbone.stages.*.*.{ours}")
-        for official, ours in (
-            ("gamma_1", "scale1"),
-            ("gamma_2", "scale2"),
-            ("dw1", "local1"),
-            ("dw2", "local2"),
-            ("modulation.f", "modulation.project_in"),
-            ("modulation.h", "modulation.mix"),
-            ("modulation.proj", "modulation.project_out"),
-            ("modulation.focal_layers.*.0", "modulation.contexts.*"),
-            ("mlp.fc1", "feedforward.widen"),
-            ("mlp.fc2", "feedforward.narrow"),
-            ("norm1", "norm1"),
-            ("norm2", "norm2"),
-        )
-    ),
-)
-
-_DEEPEST = 24
-"""Pairs of DaViT blocks in a stage that the table has rows for; released models have nine."""
-
-DAVIT: Names = (
-    ("backbone.convs", "backbone.embeddings"),
-    *(
-        (
-            f"backbone.blocks.*.{pair}.{view}_block.{official}",
-            f"backbone.stages.*.{2 * pair + second}.{ours}",
-        )
-        for pair in range(_DEEPEST)
-        for second, (view, attention) in enumerate(
-            (("spatial", "window_attn"), ("channel", "channel_attn"))
-        )
-        for official, ours in (
-            ("conv1.fn.dw", "local1"),
-            ("conv2.fn.dw", "local2"),
-            (f"{attention}.norm", "norm1"),
-            (f"{attention}.fn", "attention"),
-            ("ffn.norm", "norm2"),
-            ("ffn.fn.net.fc1", "feedforward.widen"),
-            ("ffn.fn.net.fc2", "feedforward.narrow"),
-        )
-    ),
-)
-
-PIXEL_DECODER: Names = tuple(
-    (f"sem_seg_head.pixel_decoder.{official}", f"pixel_decoder.{ours}")
-    for official, ours in (
-        ("input_proj", "project"),
-        ("mask_features", "mask_conv"),
-        *(
-            (f"transformer.encoder.layers.*.{official}", f"encoder.*.{ours}")
-            for official, ours in (
-                *_attention("self_attn", "attention"),
-                ("linear1", "widen"),
-                ("linear2", "narrow"),
-                ("norm1", "norm1"),
-                ("norm2", "norm2"),
-            )
-        ),
-        *(
-            (f"{official}{part}", f"{ours}{our_part}")
-            for official, ours in (
-                ("layer_4", "smooth"),
-                *((f"adapter_{3 - i}", f"merges.{i}.lateral") for i in range(3)),
-                *((f"layer_{3 - i}", f"merges.{i}.smooth") for i in range(3)),
-            )
-            for part, our_part in ((".norm", ".norm"), (".weight", ".conv.weight"))
-        ),
-    )
-)
-
-
-TEXT: Names = tuple(
-    (f"sem_seg_head.predictor.lang_encoder.{official}", f"text.{ours}")
-    for official, ours in (
-        ("lang_proj", "projection"),
-        ("lang_encoder.token_embedding", "tokens"),
-        ("lang_encoder.positional_embedding", "positions"),
-        ("lang_encoder.ln_final", "norm"),
-        *_attention("lang_encoder.resblocks.*.attn", "blocks.*.attention"),
-        ("lang_encoder.resblocks.*.ln_1", "blocks.*.norm1"),
-        ("lang_encoder.resblocks.*.ln_2", "blocks.*.norm2"),
-        ("lang_encoder.resblocks.*.mlp.c_fc", "blocks.*.widen"),
-        ("lang_encoder.resblocks.*.mlp.c_proj", "blocks.*.narrow"),
-    )
-)
-
-DECODER: Names = (
-    ("sem_seg_head.predictor.lang_encoder.logit_scale", "decoder.classes.log_scale"),
-    *(
-        (f"sem_seg_head.predictor.{official}", f"decoder.{ours}")
-        for official, ours in (
-            ("query_feat", "queries"),
-            ("query_embed", "query_positions"),
-            ("pos_embed_caping", "token_positions"),
-            ("level_embed", "level_embedding"),
-            ("class_embed", "classes.projection"),
-            ("mask_embed", "masks"),
-            ("decoder_norm", "norm"),
-            *_attention("transformer_self_attention_layers.*.self_attn", "layers.*.among"),
-            ("transformer_self_attention_layers.*.norm", "layers.*.among_norm"),
-            *_attention("transformer_cross_attention_layers.*.multihead_attn", "layers.*.cross"),
-            ("transformer_cross_attention_layers.*.norm", "layers.*.cross_norm"),
-            ("transformer_ffn_layers.*.linear1", "layers.*.widen"),
-            ("transformer_ffn_layers.*.linear2", "layers.*.narrow"),
-            ("transformer_ffn_layers.*.norm", "layers.*.feedforward_norm"),
-        )
-    ),
-    ("sem_seg_head.predictor.caping_embed", "words.projection"),
-    ("backbone_proj", "pooled.projection"),
-)
-
-NOT_WEIGHTS = frozenset({"sem_seg_head.predictor.self_attn_mask", "criterion.empty_weight"})
-"""In official files, and made by the code itself: the table of query groups as a mask, and the
-classes' weights in a loss."""
-
-
-def names(config: XDecoderConfig) -> Names:
-    """The table for models of this configuration."""
-    match config.backbone:
-        case FocalConfig():
-            backbone = FOCAL
-        case DaViTConfig():
-            backbone = DAVIT
-        case SwinConfig():
-            raise DataError(
-                f"{config.name}: no X-Decoder with a Swin backbone was released, so there are no "
-                "official names to convert. Load our own files (from_pretrained) instead."
-            )
-    return backbone + PIXEL_DECODER + TEXT + DECODER
-
-
-def to_ours(name: str, table: Names) -> str | None:
-    """Our name for an official one; `None`: the table has no row for it.
-
-    >>> to_ours("backbone.layers.2.blocks.0.mlp.fc1.bias", FOCAL)
-    'backbone.stages.2.0.feedforward.widen.bias'
-    """
-    return _renamed(name, _compiled(table))
-
-
-def to_official(name: str, table: Names) -> str | None:
-    """The official name for one of ours; `None`: the table has no row for it.
-
-    >>> to_official("backbone.stages.2.0.feedforward.widen.bias", FOCAL)
-    'backbone.layers.2.blocks.0.mlp.fc1.bias'
-    """
-    return _renamed(name, _compiled(tuple((ours, official) for official, ours in table)))
-
-
-def _renamed(name: str, rows: "tuple[tuple[re.Pattern[str], str], ...]") -> str | None:
-    for pattern, target in rows:
-        if found := pattern.match(name):
-            return target.format(*found.groups()) + name[found.end() :]
-    return None
-
-
-@cache
-def _compiled(table: Names) -> "tuple[tuple[re.Pattern[str], str], ...]":
-    """Rows as (pattern of the source's beginning, template of the target)."""
-    return tuple(
-        (re.compile(re.escape(source).replace(r"\*", r"(\d+)") + r"(?=\.|$)"), _template(target))
-        for source, target in table
-    )
-
-
-def _template(name: str) -> str:
-    return name.replace("*", "{}")
-
+from models.xdecoder.answers import XDecoder
+from models.xdecoder.config import VARIANTS, XDecoderConfig
+from models.xdecoder.model import Network
+from models.xdecoder.names import NOT_WEIGHTS, names, to_official, to_ours
 
 # --- state dicts ---------------------------------------------------------------------------------
 
@@ -241,7 +47,7 @@ def convert(official: Mapping[str, Tensor], config: XDecoderConfig) -> Converted
     return Converted(weights, tuple(unknown))
 
 
-def official_state_dict(model: XDecoder) -> dict[str, Tensor]:
+def official_state_dict(model: Network) -> dict[str, Tensor]:
     """A model's weights under the official names, as the official code loads them.
 
     An answer head has no official name and is left out.
@@ -272,9 +78,7 @@ def recognised(official: Mapping[str, Tensor]) -> XDecoderConfig:
     )
 
 
-def _with_its_queries(
-    config: XDecoderConfig, official: Mapping[str, Tensor]
-) -> XDecoderConfig:
+def _with_its_queries(config: XDecoderConfig, official: Mapping[str, Tensor]) -> XDecoderConfig:
     """The number of latent queries is the checkpoint's, whatever the variant usually has."""
     queries = official.get("sem_seg_head.predictor.query_feat.weight")
     if queries is None:
@@ -329,7 +133,9 @@ def _is_weights(content: Mapping[object, object]) -> bool:
     return bool(content) and all(isinstance(value, Tensor) for value in content.values())
 
 
-def load_official(path: Path, config: XDecoderConfig | None = None, *, strict: bool = True) -> XDecoder:
+def load_official(
+    path: Path, config: XDecoderConfig | None = None, *, strict: bool = True
+) -> XDecoder:
     """A model with the weights of an official file.
 
     Args:

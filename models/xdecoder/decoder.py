@@ -5,116 +5,23 @@ layout's order; each layer lets the leading rows that look at the image attend o
 levels (equation 6), then lets all rows attend the rows they may see (equation 7).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from models.xdecoder.attention import Attention, KeysValues
 from models.xdecoder.config import DecoderConfig, FreedRow
+from models.xdecoder.decoder_layer import DecoderLayer, LayerMemory, Level
 from models.xdecoder.groups import Content, Group, Layout, Looks, Rows
 from models.xdecoder.heads import ClassHead, MaskHead, summary
-from models.xdecoder.masks import MaskFeatures
 from models.xdecoder.position import sine_position
+from models.xdecoder.prediction import Decoding, ImageFeatures, Prediction, Text
 
 LEVELS = 3
-
-
-@dataclass(frozen=True)
-class ImageFeatures:
-    """What the decoder is given of a batch of images."""
-
-    levels: tuple[Tensor, Tensor, Tensor]
-    """Maps (batch, channel, height, width) at strides 32, 16 and 8."""
-    masks: MaskFeatures
-    pooled: Float[Tensor, "batch channel"]
-    """The mean of the backbone's coarsest level."""
-    input_size: tuple[int, int]
-    """Height and width of the images, before padding."""
-    padded_size: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Text:
-    """The tokens that one group of queries starts from."""
-
-    states: Float[Tensor, "batch token width"]
-    """Projected states of the text encoder. Content is cut from the graph; the role as position
-    carries the gradient to the encoder, as in the released training."""
-    valid: Bool[Tensor, "batch token"] | None = None
-    """False where a shorter text of the batch is filled up: such rows are seen by nobody."""
-    region: Bool[Tensor, "batch height width"] | None = None
-    """Where these queries may look, at the size of the padded input; absent: everywhere."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What can be read after one layer. Masks are made when they are asked for."""
-
-    rows: Rows
-    states: Float[Tensor, "batch row width"]
-    """Normed states, with the image query's read as `summary`."""
-    class_embeddings: Float[Tensor, "batch masked width"]
-    """In the space shared with texts, not normalised: objects, image, and referred if present."""
-    mask_embeddings: Float[Tensor, "batch masked mask_channel"]
-    masks: MaskFeatures
-
-    @cached_property
-    def mask_logits(self) -> Float[Tensor, "batch masked height width"]:
-        """Mask logits at stride 4 of the same rows."""
-        return self.masks.logits(self.mask_embeddings)
-
-    def of(self, name: str) -> "GroupPrediction":
-        """The part of one group that has masks."""
-        rows = self.rows.of(name)
-        return GroupPrediction(
-            self.class_embeddings[:, rows], self.mask_embeddings[:, rows], self.masks
-        )
-
-    def states_of(self, name: str) -> Float[Tensor, "batch query width"]:
-        """The states of one group."""
-        return self.states[:, self.rows.of(name)]
-
-
-@dataclass(frozen=True)
-class GroupPrediction:
-    """Class and mask embeddings of the queries of one group."""
-
-    class_embeddings: Float[Tensor, "batch query width"]
-    mask_embeddings: Float[Tensor, "batch query mask_channel"]
-    masks: MaskFeatures
-
-    @cached_property
-    def mask_logits(self) -> Float[Tensor, "batch query height width"]:
-        """Mask logits at stride 4."""
-        return self.masks.logits(self.mask_embeddings)
-
-
-@dataclass(frozen=True)
-class LayerMemory:
-    """What a layer's later queries attend: the image, and the rows that were there before."""
-
-    seen: KeysValues
-    heard: KeysValues
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """What the decoder leaves behind."""
-
-    predictions: tuple[Prediction, ...]
-    """Of the bare queries, then after each layer."""
-    memory: tuple[LayerMemory, ...] = field(default=())
-    """One a layer, where it was asked for."""
-
-    @property
-    def last(self) -> Prediction:
-        """The prediction after the last layer."""
-        return self.predictions[-1]
 
 
 class Decoder(nn.Module):
@@ -177,6 +84,41 @@ class Decoder(nn.Module):
             predictions.append(self._read(x, rows, image))
         return Decoding(tuple(predictions), tuple(memory))
 
+    def follow(
+        self,
+        memory: Sequence[LayerMemory],
+        text: Text,
+        first: int = 0,
+        sight: Bool[Tensor, "#batch 1 token heard"] | None = None,
+    ) -> tuple[Float[Tensor, "batch token width"], tuple[LayerMemory, ...]]:
+        """Let ordered tokens join queries that nobody sees them from, and that are remembered.
+
+        The same as `forward` with all of them, for the tokens' rows alone: what was remembered
+        does not depend on them.
+
+        Args:
+            memory: what was attended before, by layer.
+            text: the tokens that join.
+            first: how many tokens of the same text joined before.
+            sight: which remembered rows and tokens each token sees; absent: all.
+
+        Returns:
+            the tokens' normed states, and the memory with them in it.
+        """
+        count = text.states.shape[1]
+        positions = text.states + self.token_positions.weight[first : first + count]
+        x = text.states.detach()
+        views = _views(text, memory)
+        grown = []
+        layers = cast("list[DecoderLayer]", self.layers)
+        for layer, before in zip(layers, memory, strict=True):
+            view = views[before.size]
+            x = layer.look(x, positions, before.seen, view)
+            heard = before.heard.followed_by(layer.hear(x, positions))
+            x = layer.think(layer.talk(x, positions, heard, sight))
+            grown.append(replace(before, heard=heard))
+        return self.norm(x), tuple(grown)
+
     def _enter(
         self, layout: Layout, texts: Mapping[str, Text], *, batch: int
     ) -> tuple[Tensor, Tensor, Rows]:
@@ -214,7 +156,9 @@ class Decoder(nn.Module):
         position = sine_position(*size, values.shape[2], device=values.device).flatten(0, 1)
         return Level(size, values + position.to(values.dtype), values)
 
-    def _read(self, x: Float[Tensor, "batch row width"], rows: Rows, image: ImageFeatures) -> Prediction:
+    def _read(
+        self, x: Float[Tensor, "batch row width"], rows: Rows, image: ImageFeatures
+    ) -> Prediction:
         """What the heads make of the states."""
         states = self.norm(x)
         picture, objects = rows.of("image"), rows.of("objects")
@@ -249,8 +193,7 @@ class Decoder(nn.Module):
                 own = rows.of(group.name)
                 views.append(_region(texts[group.name], own.stop - own.start, size))
         view = torch.cat([v.expand(len(open_), -1, -1) for v in views], dim=1)
-        # A row that is blocked everywhere looks everywhere instead.
-        return (view | ~view.any(dim=2, keepdim=True))[:, None]
+        return _unblocked(view)[:, None]
 
     def _freed_row(self, rows: Rows) -> int | None:
         """The row that looks past its own mask, if there is one (see `FreedRow`)."""
@@ -261,78 +204,6 @@ class Decoder(nn.Module):
             FreedRow.NONE: rows.masked,
         }[self.config.freed_row]
         return row if row < rows.masked else None
-
-
-@dataclass(frozen=True)
-class Level:
-    """One level of the image as what is attended."""
-
-    size: tuple[int, int]
-    keys: Float[Tensor, "batch place width"]
-    values: Float[Tensor, "batch place width"]
-
-
-class DecoderLayer(nn.Module):
-    """Cross-attention, self-attention and a feed-forward layer; each is added, then normed."""
-
-    def __init__(self, config: DecoderConfig) -> None:
-        super().__init__()
-        self.cross = Attention(config.width, config.heads)
-        self.cross_norm = nn.LayerNorm(config.width)
-        self.among = Attention(config.width, config.heads)
-        self.among_norm = nn.LayerNorm(config.width)
-        self.widen = nn.Linear(config.width, config.feedforward)
-        self.narrow = nn.Linear(config.feedforward, config.width)
-        self.feedforward_norm = nn.LayerNorm(config.width)
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch row width"],
-        positions: Float[Tensor, "batch row width"],
-        level: Level,
-        view: Bool[Tensor, "batch 1 looking place"],
-        sight: Bool[Tensor, "#batch 1 row row"],
-        looking: int,
-    ) -> tuple[Float[Tensor, "batch row width"], LayerMemory]:
-        """The states after the layer, and what its attentions attended."""
-        seen = self.cross.remember(level.keys, level.values)
-        looked = self.look(x[:, :looking], positions[:, :looking], seen, view)
-        x = torch.cat((looked, x[:, looking:]), dim=1)
-        heard = self.hear(x, positions)
-        return self.think(self.talk(x, positions, heard, sight)), LayerMemory(seen, heard)
-
-    def look(
-        self,
-        x: Float[Tensor, "batch row width"],
-        positions: Float[Tensor, "batch row width"],
-        seen: KeysValues,
-        view: Bool[Tensor, "batch 1 row place"] | None = None,
-    ) -> Float[Tensor, "batch row width"]:
-        """Attend the image where `view` is open."""
-        looked: Tensor = self.cross_norm(x + self.cross.ask(x + positions, seen, view))
-        return looked
-
-    def hear(
-        self, x: Float[Tensor, "batch row width"], positions: Float[Tensor, "batch row width"]
-    ) -> KeysValues:
-        """These rows as what others attend."""
-        return self.among.remember(x + positions, x)
-
-    def talk(
-        self,
-        x: Float[Tensor, "batch row width"],
-        positions: Float[Tensor, "batch row width"],
-        heard: KeysValues,
-        sight: Bool[Tensor, "#batch 1 row other"] | None = None,
-    ) -> Float[Tensor, "batch row width"]:
-        """Attend other rows, as far as they are in sight."""
-        talked: Tensor = self.among_norm(x + self.among.ask(x + positions, heard, sight))
-        return talked
-
-    def think(self, x: Float[Tensor, "batch row width"]) -> Float[Tensor, "batch row width"]:
-        """The feed-forward layer."""
-        thought: Tensor = self.feedforward_norm(x + self.narrow(F.relu(self.widen(x))))
-        return thought
 
 
 def _sight(
@@ -349,12 +220,27 @@ def _sight(
     return sight
 
 
-def _region(
-    text: Text, count: int, size: tuple[int, int]
-) -> Bool[Tensor, "#batch count place"]:
+def _views(
+    text: Text, memory: Sequence[LayerMemory]
+) -> dict[tuple[int, int], Bool[Tensor, "batch 1 1 place"] | None]:
+    """Where the text's rows may look on each of the image's grids; `None`: everywhere."""
+    sizes = {layer.size for layer in memory}
+    if text.region is None:
+        return dict.fromkeys(sizes)
+    return {size: _unblocked(_region(text, 1, size))[:, None] for size in sizes}
+
+
+def _region(text: Text, count: int, size: tuple[int, int]) -> Bool[Tensor, "#batch count place"]:
     """The text's region on a level's grid, the same for each of its rows."""
     places = size[0] * size[1]
     if text.region is None:
         return torch.ones(1, count, places, dtype=torch.bool, device=text.states.device)
     grid = F.interpolate(text.region[:, None].float(), size=size, mode="nearest")
     return (grid.flatten(2) > 0.5).expand(-1, count, -1)
+
+
+def _unblocked(
+    view: Bool[Tensor, "batch row place"],
+) -> Bool[Tensor, "batch row place"]:
+    """The same views, but a row that is blocked everywhere looks everywhere instead."""
+    return view | ~view.any(dim=2, keepdim=True)

@@ -212,6 +212,14 @@ class Layouts:
     everything: Layout
     """All four training objectives in one pass: no group but its own sees the text."""
 
+    def group(self, name: str) -> Group:
+        """A group as this model's settings leave it; a KeyError for an unknown name."""
+        for layout in (self.everything, self.answering):
+            for group in layout.groups:
+                if group.name == name:
+                    return group
+        raise KeyError(name)
+
 
 def layouts(config: DecoderConfig) -> Layouts:
     """The table with the ablations of `config` applied."""

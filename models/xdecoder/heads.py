@@ -22,9 +22,7 @@ class MaskHead(nn.Module):
 
     def __init__(self, width: int, mask_width: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            nn.Linear(width, out) for out in (width, width, mask_width)
-        )
+        self.layers = nn.ModuleList(nn.Linear(width, out) for out in (width, width, mask_width))
 
     def forward(
         self, states: Float[Tensor, "batch query width"]

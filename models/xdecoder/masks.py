@@ -27,11 +27,17 @@ class MaskFeatures:
         conv: the convolution that makes mask features of it.
     """
 
-    def __init__(self, finest: Float[Tensor, "batch channel height width"], conv: nn.Conv2d) -> None:
+    def __init__(
+        self, finest: Float[Tensor, "batch channel height width"], conv: nn.Conv2d
+    ) -> None:
         self.finest = finest
         self.conv = conv
         self._full: Tensor | None = None
         self._at: dict[tuple[int, int], Tensor] = {}
+
+    def one(self, index: int) -> "MaskFeatures":
+        """The mask features of one image of the batch, still as a batch."""
+        return MaskFeatures(self.finest[index : index + 1], self.conv)
 
     def full(self) -> Float[Tensor, "batch mask_channel height width"]:
         """The features at stride 4."""
@@ -65,4 +71,5 @@ def product(
     features: Float[Tensor, "batch channel height width"],
 ) -> Float[Tensor, "batch query height width"]:
     """The inner product of every embedding with every place."""
-    return (embeddings @ features.flatten(2)).unflatten(2, features.shape[2:])
+    logits = embeddings @ features.flatten(2)
+    return logits.reshape(*logits.shape[:2], *features.shape[2:])

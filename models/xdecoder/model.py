@@ -1,7 +1,7 @@
 """X-Decoder assembled: images and texts in, what the query groups hold out.
 
-`XDecoder` is the network. Inference asks it through `models.xdecoder.answers`; training uses the
-same three steps and reads every layer:
+`XDecoder` (in `models.xdecoder.answers`) adds what is asked of it in words. Training uses the same
+three steps and reads every layer:
 
     image = model.see(pixels)                       backbone and pixel decoder
     texts = {"phrase": Text(model.text(ids), valid)} text encoder
@@ -13,7 +13,7 @@ Of each prediction: `of("objects").class_embeddings`, `.mask_logits` (made when 
 embeddings are `model.decoder.classes.logits`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import torch
@@ -23,11 +23,13 @@ from torch import Tensor, nn
 
 from models.xdecoder.backbones import build_backbone
 from models.xdecoder.config import XDecoderConfig
-from models.xdecoder.decoder import Decoder, Decoding, ImageFeatures, Text
+from models.xdecoder.decoder import Decoder
+from models.xdecoder.decoder_layer import LayerMemory
 from models.xdecoder.groups import Layout, Layouts, layouts
 from models.xdecoder.heads import PooledHead, WordHead
 from models.xdecoder.masks import MaskFeatures
-from models.xdecoder.pixel_decoder import PixelDecoder
+from models.xdecoder.pixel_decoder import build_pixel_decoder
+from models.xdecoder.prediction import Decoding, ImageFeatures, Text
 from models.xdecoder.text import TextEncoder
 from models.xdecoder.tokenizer import ClipTokenizer, Tokenizer, WordTokenizer
 
@@ -38,15 +40,21 @@ DIVISOR = 32
 """Images are padded to multiples of the coarsest stride."""
 
 
-class XDecoder(nn.Module):
-    """The network of one configuration, with fresh weights."""
+class Network(nn.Module):
+    """The network of one configuration, with fresh weights.
 
-    def __init__(self, config: XDecoderConfig, *, recompute: bool = False) -> None:
+    Args:
+        settings: its sizes.
+        recompute: spare memory in training: activations inside the backbone's blocks are computed
+            again on the way back.
+    """
+
+    def __init__(self, settings: XDecoderConfig, *, recompute: bool = False) -> None:
         super().__init__()
-        self.config = config
+        self.config = config = settings
         width = config.decoder.width
         self.backbone = build_backbone(config.backbone, recompute=recompute)
-        self.pixel_decoder = PixelDecoder(config.pixel_decoder, self.backbone.channels)
+        self.pixel_decoder = build_pixel_decoder(config.pixel_decoder, self.backbone.channels)
         self.text = TextEncoder(config.text, config.text.vocabulary, width)
         self.decoder = Decoder(
             config.decoder,
@@ -57,7 +65,7 @@ class XDecoder(nn.Module):
         self.words = WordHead(width, config.text.width)
         self.pooled = PooledHead(self.backbone.channels[-1], width)
         if config.answers:
-            self.answers = nn.Linear(width, len(config.answers))
+            self.answering = nn.Linear(width, len(config.answers))
         self.layouts: Layouts = layouts(config.decoder)
 
     @cached_property
@@ -97,6 +105,33 @@ class XDecoder(nn.Module):
         """Let the queries of `layout` look at images; see `Decoder.forward`."""
         decoding: Decoding = self.decoder(image, layout, texts, remember=remember)
         return decoding
+
+    def read(self, texts: Sequence[str]) -> Text:
+        """Texts as what a group of queries starts from, shorter ones filled up at their end."""
+        encoded = self.tokenizer.encode(texts)
+        longest = max(map(len, encoded))
+        filled = [ids + [self.tokenizer.end] * (longest - len(ids)) for ids in encoded]
+        valid = [[True] * len(ids) + [False] * (longest - len(ids)) for ids in encoded]
+        states = self.text(torch.tensor(filled, device=self.device))
+        return Text(states, torch.tensor(valid, device=self.device))
+
+    def answer_logits(
+        self, memory: Sequence[LayerMemory], question: Text
+    ) -> Float[Tensor, "question answer"]:
+        """Logits of the candidate answers, read at the last token of each question.
+
+        Args:
+            memory: of the objects and the image query of each question's image.
+            question: what is asked, from `read`.
+        """
+        if question.valid is None:
+            raise ValueError("questions need to say which of their tokens are valid: see `read`")
+        remembered = memory[0].heard.keys.shape[2]
+        sight = F.pad(question.valid, (remembered, 0), value=True)[:, None, None]
+        states, _ = self.decoder.follow(memory, question, sight=sight)
+        last = question.valid.sum(dim=1) - 1
+        logits: Tensor = self.answering(states[torch.arange(len(states)), last])
+        return logits
 
 
 def normalised(

@@ -8,6 +8,7 @@ length and never padded.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from models.xdecoder.attention import Attention, KeysValues
 from models.xdecoder.config import TextConfig
+from models.xdecoder.linear import Linear
 
 NORM_EPSILON = 1e-12
 """Of the layer norms: far below torch's own default, as the weights were trained with."""
@@ -63,6 +65,8 @@ class TextEncoder(nn.Module):
         Args:
             texts: ids from the start token to the first end token.
         """
+        if not texts:
+            return self.projection.new_zeros(0, self.projection.shape[1])
         by_length: dict[int, list[int]] = defaultdict(list)
         for index, ids in enumerate(texts):
             by_length[len(ids)].append(index)
@@ -71,8 +75,8 @@ class TextEncoder(nn.Module):
             step = max(1, _TOKENS_AT_ONCE // length)
             for start in range(0, len(indices), step):
                 batch = indices[start : start + step]
-                ids = torch.tensor([list(texts[i]) for i in batch], device=self.positions.device)
-                ends.append(self(ids)[:, -1])
+                rows = [list(texts[i]) for i in batch]
+                ends.append(self(torch.tensor(rows, device=self.positions.device))[:, -1])
                 order += batch
         back = torch.tensor(order, device=self.positions.device).argsort()
         return torch.cat(ends)[back]
@@ -92,7 +96,7 @@ class TextEncoder(nn.Module):
         """
         x = (self.tokens(ids) + self.positions[position])[:, None]
         grown = []
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(cast("list[TextBlock]", self.blocks)):
             x, remembered = block.step(x, memory[index] if memory else None)
             grown.append(remembered)
         return (self.norm(x) @ self.projection)[:, 0], grown
@@ -106,8 +110,8 @@ class TextBlock(nn.Module):
         self.norm1 = nn.LayerNorm(config.width, eps=NORM_EPSILON)
         self.attention = Attention(config.width, config.heads)
         self.norm2 = nn.LayerNorm(config.width, eps=NORM_EPSILON)
-        self.widen = nn.Linear(config.width, config.feedforward)
-        self.narrow = nn.Linear(config.feedforward, config.width)
+        self.widen = Linear(config.width, config.feedforward)
+        self.narrow = Linear(config.feedforward, config.width)
 
     def forward(
         self, x: Float[Tensor, "text token width"], before: Tensor
@@ -136,7 +140,8 @@ class TextBlock(nn.Module):
 
 def unit(x: Float[Tensor, "*batch channel"], eps: float = 0.0) -> Float[Tensor, "*batch channel"]:
     """Vectors scaled to length 1; `eps` is added to the length, as some released paths do."""
-    return x / (x.norm(dim=-1, keepdim=True) + eps)
+    length: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / (length + eps)
 
 
 def class_embedding(

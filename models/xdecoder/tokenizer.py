@@ -73,7 +73,8 @@ class ClipTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """See `Tokenizer.decode`."""
-        return self._pairs.decode(_between(ids, self.start, self.end)).strip()
+        text: str = self._pairs.decode(_between(ids, self.start, self.end))
+        return text.strip()
 
     def _encode(self, text: str) -> list[int]:
         ids = [self.start]
