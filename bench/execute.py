@@ -179,7 +179,8 @@ def _record(assignment: Assignment, run: Run) -> Record:
             definition=asked.protocol.definition(),
         ),
         vocabulary=VocabularyUsed(
-            classes=len(asked.dataset.vocabulary),
+            names=asked.dataset.vocabulary.names,
+            things=tuple(sorted(asked.dataset.vocabulary.things)),
             digest=vocabulary_digest(asked.dataset.vocabulary),
             name=assignment.vocabulary,
         ),

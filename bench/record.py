@@ -118,8 +118,10 @@ class ProtocolUsed(Kept):
 class VocabularyUsed(Kept):
     """With which words."""
 
-    classes: int
-    """How many classes were asked about."""
+    names: tuple[str, ...]
+    """The classes, in the order of their labels, as the dataset gives them."""
+    things: tuple[int, ...] = ()
+    """The labels of the countable ones."""
     digest: str
     """Digest of names, prompts, things, templates and background word."""
     name: str | None = None

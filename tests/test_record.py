@@ -86,7 +86,7 @@ def measured(draw: st.DrawFn) -> Record:
                 ProtocolUsed, name=text, digest=text, definition=st.dictionaries(text, json_values)
             )
         ),
-        vocabulary=draw(st.builds(VocabularyUsed, classes=st.integers(1), digest=text)),
+        vocabulary=draw(st.builds(VocabularyUsed, names=st.lists(text).map(tuple), digest=text)),
         tuning=tuning,
         tuned=None
         if tuning is None

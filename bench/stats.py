@@ -1,0 +1,265 @@
+"""How sure a number is: bootstrap over images, from what runs keep of each image.
+
+The images of a dataset are taken as a draw from all images of their kind. Drawing as many anew,
+with replacement, many times over, and scoring each draw, shows how far the score moves by the luck
+of the draw alone (Efron and Tibshirani, An Introduction to the Bootstrap, chapters 6, 13 and 15).
+Nothing is inferred again: a draw is a set of weights over the images' statistics.
+
+What the interval does not cover: other training seeds, other prompts, other annotators.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol as TypingProtocol
+from typing import runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bench import tasks
+from bench.errors import UsageError
+from bench.metrics.meter import Meter, Statistics, settled
+from bench.outcome import ImageOutcome
+from bench.protocol import Protocol
+from bench.record import Record
+from bench.store import Store
+from bench.types import Vocabulary
+
+RESAMPLES = 1000
+LEVEL = 0.95
+SEED = 0
+CHUNK = 2_000_000
+"""Weights drawn at a time: what a chunk of draws may hold in memory."""
+
+Draws = Float[np.ndarray, " draw"]
+
+
+@runtime_checkable
+class Resampling(TypingProtocol):
+    """A meter that scores many draws at once."""
+
+    def resample(
+        self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
+    ) -> Mapping[str, Draws]:
+        """For each score, its value under each row of weights: what `compute` would give."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Where a score lies, by the luck of the draw of images."""
+
+    low: float
+    high: float
+    level: float = LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much better one run scores than another on the same images."""
+
+    value: float
+    """Ours minus theirs."""
+    interval: Interval
+    p: float
+    """Two-sided: how often draws put the difference on the other side of zero, at most."""
+    images: int
+    """How many images both runs scored."""
+
+
+# --- from statistics -----------------------------------------------------------------------------
+
+
+def intervals(
+    meter: Meter,
+    statistics: Sequence[Statistics],
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = SEED,
+) -> dict[str, Interval]:
+    """A percentile interval for every score of `meter`; NaN where there is nothing to score."""
+    drawn = resampled(meter, statistics, resamples=resamples, seed=seed)
+    return {name: _interval(values, level) for name, values in drawn.items()}
+
+
+def differences(
+    meter: Meter,
+    ours: Sequence[Statistics],
+    theirs: Sequence[Statistics],
+    *,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+    seed: int = SEED,
+) -> dict[str, Difference]:
+    """For every score, ours minus theirs, image by image the same: a paired bootstrap.
+
+    Both are drawn together, so what makes an image hard for both cancels.
+    """
+    if len(ours) != len(theirs):
+        raise ValueError(f"{len(ours)} images against {len(theirs)}: they must be the same")
+    left, right = meter.compute(ours), meter.compute(theirs)
+    ours_drawn = resampled(meter, ours, resamples=resamples, seed=seed)
+    theirs_drawn = resampled(meter, theirs, resamples=resamples, seed=seed)
+    return {
+        name: Difference(
+            left[name].value - right[name].value,
+            _interval(moved := values - theirs_drawn[name], level),
+            _two_sided(moved),
+            len(ours),
+        )
+        for name, values in ours_drawn.items()
+    }
+
+
+def resampled(
+    meter: Meter, statistics: Sequence[Statistics], *, resamples: int, seed: int
+) -> dict[str, Draws]:
+    """Every score under `resamples` draws of images."""
+    fixed = settled(meter, statistics)
+    parts: dict[str, list[Draws]] = {}
+    for weights in draws(len(fixed), resamples, seed):
+        for name, values in _scored(meter, fixed, weights).items():
+            parts.setdefault(name, []).append(np.asarray(values, np.float64))
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def draws(images: int, resamples: int, seed: int) -> Iterator[Int[np.ndarray, "draw image"]]:
+    """How often each image is drawn, draw by draw, some draws at a time.
+
+    A draw depends on its number, `images` and `seed` alone, not on how many come at a time.
+    """
+    if images < 1 or resamples < 1:
+        raise ValueError(f"{resamples} draws of {images} images: there must be one of each")
+    generator = np.random.default_rng(seed)
+    share = np.full(images, 1 / images)
+    step = max(1, CHUNK // images)
+    for first in range(0, resamples, step):
+        yield generator.multinomial(images, share, size=min(step, resamples - first))
+
+
+def _scored(
+    meter: Meter, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
+) -> Mapping[str, Draws]:
+    if isinstance(meter, Resampling):
+        return meter.resample(statistics, weights)
+    scored = [meter.compute(statistics, row.tolist()) for row in weights]
+    return {name: np.array([scores[name].value for scores in scored]) for name in scored[0]}
+
+
+def _interval(values: Draws, level: float) -> Interval:
+    """Percentiles over the draws that have a score: a rare class may be in none."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return Interval(float("nan"), float("nan"), level)
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), level)
+
+
+def _two_sided(moved: Draws) -> float:
+    """Twice the smaller tail at zero; one draw more than there were keeps it above zero."""
+    known = moved[~np.isnan(moved)]
+    if not known.size:
+        return float("nan")
+    tail = min(int((known <= 0).sum()), int((known >= 0).sum()))
+    return float(min(1.0, 2 * (tail + 1) / (known.size + 1)))
+
+
+# --- from records --------------------------------------------------------------------------------
+
+
+def meters_of(record: Record) -> dict[str, tuple[Meter, ...]]:
+    """The meters that a measured record's scores came from, by task."""
+    used, words = record.protocol, record.vocabulary
+    assert used.definition is not None
+    assert words is not None
+    card = Protocol.model_validate({"name": used.name, **used.definition})
+    vocabulary = Vocabulary(words.names, things=frozenset(words.things))
+    return {name: tasks.task(name).meters(vocabulary, card) for name in record.scores}
+
+
+def record_intervals(
+    record: Record, store: Store, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[tuple[str, str], Interval]:
+    """An interval for every score of a record, by task and score; empty without statistics."""
+    outcomes = None if record.reported else store.statistics(record.key)
+    if outcomes is None:
+        return {}
+    scored = [outcome for outcome in outcomes.values() if outcome.failure is None]
+    return {
+        (task, name): interval
+        for task, meters in meters_of(record).items()
+        for index, meter in enumerate(meters)
+        for name, interval in intervals(
+            meter, _of_meter(scored, task, index), resamples=resamples, seed=seed
+        ).items()
+    }
+
+
+def compare(
+    ours: Record, theirs: Record, store: Store, *, resamples: int = RESAMPLES, seed: int = SEED
+) -> dict[tuple[str, str], Difference]:
+    """For every score that two runs share, how much better `ours` is, on the images both scored.
+
+    Raises:
+        UsageError: they are not about the same thing, or a run's statistics are not here.
+    """
+    _comparable(ours, theirs)
+    left, right = _scored_images(ours, store), _scored_images(theirs, store)
+    common = [id for id in left if id in right]
+    if not common:
+        raise UsageError(f"Runs {ours.key} and {theirs.key} have no scored image in common.")
+    return {
+        (task, name): difference
+        for task, meters in meters_of(ours).items()
+        if task in theirs.scores
+        for index, meter in enumerate(meters)
+        for name, difference in differences(
+            meter,
+            _of_meter([left[id] for id in common], task, index),
+            _of_meter([right[id] for id in common], task, index),
+            resamples=resamples,
+            seed=seed,
+        ).items()
+    }
+
+
+METRIC_RULES = ("miou", "ap", "pq", "ciou")
+"""Parts of a protocol that say what is counted, and not how a model is asked."""
+
+
+def _comparable(ours: Record, theirs: Record) -> None:
+    """Two runs may differ in model, protocol and words, but not in data, classes or metric."""
+    for what, mine, other in (
+        ("datasets", ours.dataset.name, theirs.dataset.name),
+        ("splits", ours.dataset.split, theirs.dataset.split),
+        ("classes", _classes(ours), _classes(theirs)),
+        ("metric definitions", _metrics(ours), _metrics(theirs)),
+    ):
+        if mine != other:
+            raise UsageError(
+                f"Runs {ours.key} and {theirs.key} cannot be compared: their {what} differ."
+            )
+
+
+def _classes(record: Record) -> object:
+    return record.vocabulary and (record.vocabulary.names, record.vocabulary.things)
+
+
+def _metrics(record: Record) -> object:
+    definition = record.protocol.definition or {}
+    return {rule: definition.get(rule) for rule in METRIC_RULES}
+
+
+def _scored_images(record: Record, store: Store) -> dict[str, ImageOutcome]:
+    outcomes = None if record.reported else store.statistics(record.key)
+    if outcomes is None:
+        raise UsageError(
+            f"There are no per-image statistics of run {record.key} in {store.folder}: "
+            "a published or copied record cannot be compared image by image."
+        )
+    return {id: outcome for id, outcome in outcomes.items() if outcome.failure is None}
+
+
+def _of_meter(outcomes: Sequence[ImageOutcome], task: str, index: int) -> list[Statistics]:
+    return [outcome.statistics[task][index] for outcome in outcomes]
