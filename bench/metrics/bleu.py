@@ -7,7 +7,7 @@ keep quotients of zero finite.
 """
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from bench.metrics.ngrams import LONGEST, Captions, Counts
 
@@ -46,21 +46,20 @@ def closest_lengths(captions: Captions) -> Int[np.ndarray, " image"]:
 
 
 def bleu(
-    matches: Int[np.ndarray, " 4"], possible: Int[np.ndarray, " 4"], length: int, closest: int
-) -> list[float]:
-    """BLEU-1 to BLEU-4 from sums over a set.
+    matches: Int[np.ndarray, "set 4"],
+    possible: Int[np.ndarray, "set 4"],
+    lengths: Int[np.ndarray, "set 2"],
+) -> Float[np.ndarray, "4 set"]:
+    """BLEU-1 to BLEU-4 of several sets, from sums over each.
 
     Args:
         matches: runs of one to four words that references hold.
         possible: all runs of the candidates.
-        length: words of the candidates.
-        closest: words of their closest references.
+        lengths: words of the candidates, and of their closest references.
     """
-    ratio = (length + _TINY) / (closest + _SMALL)
-    brevity = float(np.exp(1 - 1 / ratio)) if ratio < 1 else 1.0
-    scores = []
-    product = 1.0
-    for n, (found, all_) in enumerate(zip(matches, possible, strict=True), start=1):
-        product *= (float(found) + _TINY) / (float(all_) + _SMALL)
-        scores.append(product ** (1 / n) * brevity)
+    precision = (matches + _TINY) / (possible + _SMALL)
+    mean = np.cumprod(precision, axis=1).T ** (1 / np.arange(1, LONGEST + 1))[:, None]
+    ratio = (lengths[:, 0] + _TINY) / (lengths[:, 1] + _SMALL)
+    brevity = np.exp(1 - 1 / np.minimum(ratio, 1))
+    scores: Float[np.ndarray, "4 set"] = mean * brevity
     return scores

@@ -7,7 +7,7 @@ programs themselves: `bench.metrics.java_captions` runs them where Java is.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from bench.metrics.bleu import bleu, clipped_matches, closest_lengths
 from bench.metrics.cider import cider
@@ -82,32 +82,25 @@ class CaptionAgreement:
     ) -> Scores:
         """Scores of a set in which image `i` stands `weights[i]` times."""
         counts = repeats(statistics, weights)
-        if statistics and "cider" not in statistics[0]:
+        values = self.resample(statistics, counts[None])
+        return {name: Score(float(v[0]), int(counts.sum())) for name, v in values.items()}
+
+    def resample(
+        self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
+    ) -> dict[str, Float[np.ndarray, " draw"]]:
+        """Every score under each row of weights; word frequencies are those of `statistics`."""
+        if not statistics:
+            return {name: np.full(len(weights), np.nan) for name in self.names}
+        if "cider" not in statistics[0]:
             statistics = self.settle(statistics)
-        n = int(counts.sum())
-        if not n:
-            return {name: Score(np.nan, 0) for name in self.names}
-        length, closest = _sum(statistics, "lengths", counts)
-        bleus = bleu(
-            _sum(statistics, "matches", counts),
-            _sum(statistics, "possible", counts),
-            int(length),
-            int(closest),
-        )
-        means = {
-            name: float(np.concatenate([image[name] for image in statistics]) @ counts) / n
-            for name in ("cider", "rouge")
-        }
-        return {
-            name: Score(value, n)
-            for name, value in zip(
-                self.names, (means["cider"], *bleus, means["rouge"]), strict=True
-            )
-        }
 
+        def total(name: str) -> np.ndarray:
+            """The weighted sum of a statistic over images."""
+            total: np.ndarray = weights @ np.stack([image[name] for image in statistics])
+            return total
 
-def _sum(
-    statistics: Sequence[Statistics], name: str, counts: Int[np.ndarray, " image"]
-) -> Int[np.ndarray, " number"]:
-    total: Int[np.ndarray, " number"] = counts @ np.stack([image[name] for image in statistics])
-    return total
+        n = weights.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            cider_mean, rouge_mean = total("cider")[:, 0] / n, total("rouge")[:, 0] / n
+        bleus = np.where(n > 0, bleu(total("matches"), total("possible"), total("lengths")), np.nan)
+        return dict(zip(self.names, (cider_mean, *bleus, rouge_mean), strict=True))

@@ -60,7 +60,7 @@ class CityscapesInstanceAP:
         """True and false findings of one image, by class and overlap.
 
         Each row of `findings` is (class, overlap, whether true), with its `confidence`. `missed`
-        counts true objects that nothing overlaps enough; `truths` and `said` count by class.
+        counts true objects that nothing overlaps enough, `truths` those that count, by class.
         """
         regions = _Regions(truth)
         classes = self._class_of[prediction.labels]
@@ -69,7 +69,6 @@ class CityscapesInstanceAP:
         confidence: list[float] = []
         missed = np.zeros((len(CLASSES), len(OVERLAPS)), np.int64)
         truths = np.zeros(len(CLASSES), np.int64)
-        said = np.zeros(len(CLASSES), np.int64)
         for number, label_id in enumerate(CLASSES.values()):
             chosen = np.flatnonzero((classes == number) & (areas > 0))
             of_class = regions.of_class(label_id)
@@ -81,7 +80,7 @@ class CityscapesInstanceAP:
                 regions.areas[of_class],
                 regions.ids[of_class] < _FIRST_INSTANCE,
             )
-            truths[number], said[number] = scene.counted.sum(), len(chosen)
+            truths[number] = scene.counted.sum()
             for step, overlap in enumerate(OVERLAPS):
                 true, false, missed[number, step] = scene.findings(overlap)
                 rows += [(number, step, True)] * len(true) + [(number, step, False)] * len(false)
@@ -91,7 +90,6 @@ class CityscapesInstanceAP:
             "confidence": np.array(confidence, np.float64),
             "missed": missed,
             "truths": truths,
-            "said": said,
         }
 
     def compute(
@@ -99,62 +97,73 @@ class CityscapesInstanceAP:
     ) -> Scores:
         """AP over images; image `i` counts `weights[i]` times."""
         counts = repeats(statistics, weights)
-        findings = np.concatenate(
-            [np.zeros((0, 3), np.int64), *(image["findings"] for image in statistics)]
-        )
-        confidence = np.concatenate([np.zeros(0), *(image["confidence"] for image in statistics)])
-        weight = np.repeat(counts, [len(image["confidence"]) for image in statistics])
-        missed = _total(statistics, "missed", counts, (len(CLASSES), len(OVERLAPS)))
-        truths = _total(statistics, "truths", counts, (len(CLASSES),))
-        said = _total(statistics, "said", counts, (len(CLASSES),))
-
-        precision = np.full((len(CLASSES), len(OVERLAPS)), np.nan)
-        curve_of = findings[:, 0] * len(OVERLAPS) + findings[:, 1]
-        for curve in range(precision.size):
-            number, step = divmod(curve, len(OVERLAPS))
-            if not truths[number]:
-                continue
-            here = (curve_of == curve) & (weight > 0)
-            precision[number, step] = (
-                average_precision(
-                    confidence[here], findings[here, 2], weight[here], int(missed[number, step])
-                )
-                if said[number]
-                else 0.0
-            )
-        n = int(truths.sum())
+        precision = _precisions(statistics, counts[None])[..., 0]
+        n = int(sum(c * s["truths"].sum() for c, s in zip(counts, statistics, strict=True)))
         return {
-            "AP": _score(precision.mean(axis=1), precision, n),
-            "AP50": _score(precision[:, 0], precision[:, :1], n),
+            name: Score(
+                float(_mean_of_known(values[..., None])[0]),
+                n,
+                dict(zip(CLASSES, values.mean(axis=1).tolist(), strict=True)),
+            )
+            for name, values in (("AP", precision), ("AP50", precision[:, :1]))
         }
+
+    def resample(
+        self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
+    ) -> dict[str, Float[np.ndarray, " draw"]]:
+        """Both scores under each row of weights."""
+        precision = _precisions(statistics, weights)
+        return {"AP": _mean_of_known(precision), "AP50": _mean_of_known(precision[:, :1])}
+
+
+def _precisions(
+    statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
+) -> Float[np.ndarray, "class overlap draw"]:
+    """The average precision of every class at every overlap; NaN where a draw has no truth."""
+    findings = np.concatenate([np.zeros((0, 3), np.int64), *(s["findings"] for s in statistics)])
+    confidence = np.concatenate([np.zeros(0), *(s["confidence"] for s in statistics)])
+    image = np.repeat(np.arange(len(statistics)), [len(s["confidence"]) for s in statistics])
+    missed = _total(statistics, "missed", weights, (len(CLASSES), len(OVERLAPS)))
+    truths = _total(statistics, "truths", weights, (len(CLASSES),))
+    curve_of = findings[:, 0] * len(OVERLAPS) + findings[:, 1]
+    precision = np.full((len(CLASSES), len(OVERLAPS), len(weights)), np.nan)
+    for curve in np.flatnonzero(truths.any(axis=0).repeat(len(OVERLAPS))):
+        number, step = divmod(int(curve), len(OVERLAPS))
+        here = curve_of == curve
+        found = average_precision(
+            confidence[here], findings[here, 2], weights[:, image[here]], missed[:, number, step]
+        )
+        precision[number, step] = np.where(truths[:, number] > 0, found, np.nan)
+    return precision
 
 
 def average_precision(
     confidence: Float[np.ndarray, " finding"],
     true: Int[np.ndarray, " finding"],
-    weight: Int[np.ndarray, " finding"],
-    missed: int,
-) -> float:
+    weights: Int[np.ndarray, "draw finding"],
+    missed: Int[np.ndarray, " draw"],
+) -> Float[np.ndarray, " draw"]:
     """Area under the curve of precision over recall, a point for each distinct confidence.
 
     The curve begins at precision 1 for recall 0, and each point's width is half the recall between
-    its neighbours.
-    `missed` true objects have no finding. Without any finding the area is 0, where the reference
-    stops with an error.
+    its neighbours; so a point without weight changes nothing. `missed` true objects have no
+    finding. Without any finding the area is 0, where the reference stops with an error.
     """
     if not len(confidence):
-        return 0.0
+        return np.zeros(len(weights))
     order = np.argsort(confidence, kind="stable")
     _, first = np.unique(confidence[order], return_index=True)
-    found = true[order] * weight[order]
-    found_below = np.concatenate(([0], np.cumsum(found)))[first]
-    all_below = np.concatenate(([0], np.cumsum(weight[order])))[first]
-    hits = found.sum() - found_below
-    precision = hits / (weight.sum() - all_below)
-    recall = hits / (found.sum() + missed)
-    precision = np.append(precision, 1.0)
-    recall = np.concatenate((recall[:1], recall, [0.0, 0.0]))
-    return float(precision @ (recall[:-2] - recall[2:])) / 2
+    said = np.add.reduceat(weights[:, order], first, axis=1)
+    right = np.add.reduceat(weights[:, order] * true[order], first, axis=1)
+    said = np.cumsum(said[:, ::-1], axis=1)[:, ::-1]  # with this confidence or more
+    right = np.cumsum(right[:, ::-1], axis=1)[:, ::-1]
+    objects = right[:, :1] + missed[:, None]
+    start = np.ones((len(weights), 1))
+    precision = np.hstack([np.divide(right, said, out=np.ones(said.shape), where=said > 0), start])
+    recall = right / np.maximum(objects, 1)
+    recall = np.hstack([recall[:, :1], recall, 0 * start, 0 * start])
+    area: Float[np.ndarray, " draw"] = (precision * (recall[:, :-2] - recall[:, 2:])).sum(axis=1)
+    return area / 2
 
 
 class _Regions:
@@ -242,20 +251,22 @@ class _ClassScene:
 def _total(
     statistics: Sequence[Statistics],
     name: str,
-    counts: Int[np.ndarray, " image"],
+    weights: Int[np.ndarray, "draw image"],
     shape: tuple[int, ...],
-) -> Int[np.ndarray, "..."]:
+) -> Int[np.ndarray, "draw ..."]:
     """The weighted sum of one array over images."""
-    total = np.zeros(shape, np.int64)
-    for count, image in zip(counts, statistics, strict=True):
-        total += count * image[name]
+    stacked = np.array([image[name] for image in statistics], np.int64).reshape(-1, *shape)
+    total: Int[np.ndarray, "draw ..."] = np.tensordot(weights, stacked, 1)
     return total
 
 
-def _score(
-    by_class: Float[np.ndarray, " class"], precision: Float[np.ndarray, "class overlap"], n: int
-) -> Score:
-    """The mean over classes with truth, and each class's own."""
+def _mean_of_known(
+    precision: Float[np.ndarray, "class overlap draw"],
+) -> Float[np.ndarray, " draw"]:
+    """The mean over classes that have truth in a draw, and their overlaps."""
     known = ~np.isnan(precision)
-    value = float(precision[known].mean()) if known.any() else np.nan
-    return Score(value, n, dict(zip(CLASSES, by_class.tolist(), strict=True)))
+    with np.errstate(invalid="ignore"):
+        mean: Float[np.ndarray, " draw"] = np.where(known, precision, 0).sum(
+            axis=(0, 1)
+        ) / known.sum(axis=(0, 1))
+    return mean

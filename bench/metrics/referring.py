@@ -42,20 +42,30 @@ class ReferringSegmentation:
         self, statistics: Sequence[Statistics], weights: Sequence[int] | None = None
     ) -> Scores:
         """Scores over expressions; those of image `i` count `weights[i]` times."""
-        counts = [len(image["union"]) for image in statistics]
-        repeat = np.repeat(repeats(statistics, weights), counts)
+        counts = repeats(statistics, weights)
+        n = sum(int(c) * len(image["union"]) for c, image in zip(counts, statistics, strict=True))
+        values = self.resample(statistics, counts[None])
+        return {name: Score(float(value[0]), n) for name, value in values.items()}
+
+    def resample(
+        self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
+    ) -> dict[str, Float[np.ndarray, " draw"]]:
+        """Every score under each row of weights."""
+        image = np.repeat(np.arange(len(statistics)), [len(s["union"]) for s in statistics])
         intersection = _joined(statistics, "intersection")
         union = _joined(statistics, "union")
         ratio = iou(intersection, union, self.metric.iou)
-        n = int(repeat.sum())
-        covered = int(union @ repeat)
-        scores = {
-            "cIoU": Score(int(intersection @ repeat) / covered if covered else np.nan, n),
-            "mIoU": Score(_mean(ratio, repeat), n),
-        }
-        for threshold in THRESHOLDS:
-            found = _found(ratio, threshold, self.metric.iou)
-            scores[f"P@{threshold}"] = Score(_mean(found, repeat), n)
+
+        def total(values: np.ndarray) -> Float[np.ndarray, " draw"]:
+            """The weighted sum over expressions."""
+            return weights @ np.bincount(image, values, len(statistics))
+
+        n = total(np.ones(len(image)))
+        with np.errstate(invalid="ignore"):
+            scores = {"cIoU": total(intersection) / total(union), "mIoU": total(ratio) / n}
+            for threshold in THRESHOLDS:
+                found = _found(ratio, threshold, self.metric.iou)
+                scores[f"P@{threshold}"] = total(found) / n
         return scores
 
 
@@ -118,8 +128,3 @@ def _joined(statistics: Sequence[Statistics], name: str) -> Int[np.ndarray, " ex
     if not statistics:
         return np.zeros(0, np.int64)
     return np.concatenate([image[name] for image in statistics])
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> float:
-    total = weights.sum()
-    return float(values.astype(np.float64) @ weights / total) if total else np.nan

@@ -18,6 +18,8 @@ from jaxtyping import Float, Float32, Int
 from bench.metrics.meter import Score, Scores, Statistics, repeats
 
 CUTOFFS = (1, 5, 10)
+_RANKS = {"IR": "text_ranks", "TR": "image_rank"}
+"""What is ranked for each way of asking."""
 _BLOCK = 512
 """Queries compared with the gallery at once: 512 × 25,000 scores are 51 MB."""
 
@@ -67,14 +69,35 @@ class Retrieval:
         self, statistics: Sequence[Statistics], weights: Sequence[int] | None = None
     ) -> Scores:
         """Recall over queries; the texts of image `i`, and the image, count `weights[i]` times."""
-        if statistics and "text_ranks" not in statistics[0]:
-            statistics = self.settle(statistics)
+        statistics = self._settled(statistics)
         counts = repeats(statistics, weights)
-        return {
-            f"{way}@{k}": _recall([image[ranks] for image in statistics], counts, k)
-            for way, ranks in (("IR", "text_ranks"), ("TR", "image_rank"))
-            for k in CUTOFFS
+        values = self.resample(statistics, counts[None])
+        n = {
+            way: sum(
+                int(c) * len(image[ranks]) for c, image in zip(counts, statistics, strict=True)
+            )
+            for way, ranks in _RANKS.items()
         }
+        return {name: Score(float(v[0]), n[name[:2]]) for name, v in values.items()}
+
+    def resample(
+        self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
+    ) -> dict[str, Float[np.ndarray, " draw"]]:
+        """Every score under each row of weights; the gallery is that of `statistics`."""
+        statistics = self._settled(statistics)
+        scores = {}
+        for way, name in _RANKS.items():
+            ranks = [image[name] for image in statistics]
+            asked = weights @ np.array([len(r) for r in ranks], np.int64)
+            for k in CUTOFFS:
+                found = weights @ np.array([np.count_nonzero(r <= k) for r in ranks], np.int64)
+                with np.errstate(invalid="ignore"):
+                    scores[f"{way}@{k}"] = found / asked
+        return scores
+
+    def _settled(self, statistics: Sequence[Statistics]) -> Sequence[Statistics]:
+        is_settled = not statistics or "text_ranks" in statistics[0]
+        return statistics if is_settled else self.settle(statistics)
 
 
 def rank_images(
@@ -146,11 +169,3 @@ def _unit(vectors: Float[np.ndarray, "vector channel"]) -> Float32[np.ndarray, "
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit: Float32[np.ndarray, "vector channel"] = vectors / np.where(lengths > 0, lengths, 1)
     return unit
-
-
-def _recall(ranks: Sequence[np.ndarray], counts: np.ndarray, k: int) -> Score:
-    """The weighted share of ranks within the first `k`."""
-    found = np.array([np.count_nonzero(r <= k) for r in ranks], np.int64)
-    asked = np.array([len(r) for r in ranks], np.int64)
-    n = int(asked @ counts)
-    return Score(int(found @ counts) / n if n else np.nan, n)

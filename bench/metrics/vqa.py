@@ -6,10 +6,11 @@ same, answers are compared as written, else after normalisation (`bench.metrics.
 Equal to the evaluation code of VQA's authors.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from bench.metrics.meter import Score, Scores, Statistics, repeats
 from bench.metrics.vqa_answers import normalised, stripped
@@ -57,22 +58,65 @@ class AnswerAccuracy:
         self, statistics: Sequence[Statistics], weights: Sequence[int] | None = None
     ) -> Scores:
         """Mean accuracy; the questions about image `i` count `weights[i]` times."""
-        counts = np.repeat(
-            repeats(statistics, weights), [len(image["accuracy"]) for image in statistics]
-        )
-        accuracies = _joined(statistics, "accuracy")
-        answer_types = _joined(statistics, "answer_type")
-        question_types = _joined(statistics, "question_type")
+        table = _Questions(statistics)
+        counts = repeats(statistics, weights)[None]
         by_type = {
-            str(kind): _mean(accuracies, counts * (question_types == kind)).value
-            for kind in np.unique(question_types)
+            str(kind): float(table.mean(counts, table.question_type == kind)[0])
+            for kind in np.unique(table.question_type)
             if kind
         }
-        total = _mean(accuracies, counts)
-        scores = {"accuracy": Score(total.value, total.n, by_type or None)}
-        for kind in ANSWER_TYPES:
-            scores[f"accuracy {kind}"] = _mean(accuracies, counts * (answer_types == kind))
-        return scores
+        values = self.resample(statistics, counts)
+        return {
+            name: Score(
+                float(values[name][0]),
+                int(table.total(counts, chosen * 1.0)[0]),
+                (by_type or None) if name == "accuracy" else None,
+            )
+            for name, chosen in table.chosen(self.names)
+        }
+
+    def resample(
+        self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
+    ) -> dict[str, Float[np.ndarray, " draw"]]:
+        """Every score under each row of weights."""
+        table = _Questions(statistics)
+        return {name: table.mean(weights, chosen) for name, chosen in table.chosen(self.names)}
+
+
+class _Questions:
+    """The questions of many images, end to end."""
+
+    def __init__(self, statistics: Sequence[Statistics]) -> None:
+        self._images = len(statistics)
+        self._image = np.repeat(
+            np.arange(len(statistics)), [len(image["accuracy"]) for image in statistics]
+        )
+        self.accuracy = _joined(statistics, "accuracy")
+        self.answer_type = _joined(statistics, "answer_type")
+        self.question_type = _joined(statistics, "question_type")
+
+    def chosen(self, names: Sequence[str]) -> Iterator[tuple[str, Bool[np.ndarray, " question"]]]:
+        """The questions that each score is over."""
+        for name in names:
+            kind = name.removeprefix("accuracy").strip()
+            yield name, (self.answer_type == kind) | (not kind)
+
+    def total(
+        self, weights: Int[np.ndarray, "draw image"], values: Float[np.ndarray, " question"]
+    ) -> Float[np.ndarray, " draw"]:
+        """The weighted sum over questions."""
+        total: Float[np.ndarray, " draw"] = weights @ np.bincount(self._image, values, self._images)
+        return total
+
+    def mean(
+        self, weights: Int[np.ndarray, "draw image"], chosen: Bool[np.ndarray, " question"]
+    ) -> Float[np.ndarray, " draw"]:
+        """The mean accuracy of the chosen questions."""
+        with np.errstate(invalid="ignore"):
+            mean: Float[np.ndarray, " draw"] = self.total(
+                weights, self.accuracy * chosen
+            ) / self.total(weights, chosen * 1.0)
+        return mean
 
 
 def accuracy(said: str, answers: Sequence[str]) -> float:
@@ -94,8 +138,3 @@ def accuracy(said: str, answers: Sequence[str]) -> float:
 
 def _joined(statistics: Sequence[Statistics], name: str) -> np.ndarray:
     return np.concatenate([image[name] for image in statistics]) if statistics else np.zeros(0)
-
-
-def _mean(values: np.ndarray, counts: np.ndarray) -> Score:
-    n = int(counts.sum())
-    return Score(float(values @ counts) / n if n else np.nan, n)
