@@ -7,7 +7,7 @@ the whole decoder over all 77 positions for each token; what comes out is the sa
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,6 +23,7 @@ STEPS = 50
 """The longest caption, in tokens, of the released evaluation."""
 
 
+@runtime_checkable
 class Writing(Protocol):
     """A way to choose the tokens of captions."""
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from models.xdecoder.attention import Attention, KeysValues
@@ -114,7 +114,7 @@ class TextBlock(nn.Module):
         self.narrow = Linear(config.feedforward, config.width)
 
     def forward(
-        self, x: Float[Tensor, "text token width"], before: Tensor
+        self, x: Float[Tensor, "text token width"], before: Bool[Tensor, "token token"]
     ) -> Float[Tensor, "text token width"]:
         """The states after both branches; `before` says which token may attend which."""
         normed = self.norm1(x)

@@ -8,7 +8,7 @@ import html
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import ftfy
 
@@ -22,6 +22,7 @@ _HUB_REPOSITORY = "openai/clip-vit-base-patch32"
 _HUB_REVISION = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """Splits texts into tokens of a fixed vocabulary."""
 
