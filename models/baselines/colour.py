@@ -8,45 +8,48 @@ it guesses. So its scores say how much of a benchmark is settled by colour alone
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL.ImageColor import colormap, getrgb
 from scipy import ndimage
 
 from bench.types import Image, Proposals, ReferredMask, Vocabulary
+from models.baselines.colour_words import BASIC, colours_in, place_of, to_hue_space
+from models.card import Card
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-BASIC: Mapping[str, str] = {
-    "red": "#e50000", "orange": "#f97306", "yellow": "#ffff14", "green": "#15b01a",
-    "blue": "#0343df", "purple": "#7e1e9c", "pink": "#ff81c0", "brown": "#653700",
-    "white": "#ffffff", "gray": "#929591", "black": "#000000",
-}  # fmt: skip
-"""The basic colour terms of English (Berlin and Kay, 1969) as people mean them: the medians of the
-xkcd colour survey (2010, CC0). Those nobody asked about compete too, so that a pixel of another
-colour need not become one of the colours asked about. For all other names: X11."""
+CARDS = {
+    "colour": Card(
+        "colour",
+        "Colour words",
+        "colour",
+        ("Proposer", "ReferringSegmenter"),
+        licence="Apache-2.0",
+        about="No weights: reads the colour words in names and segments by colour.",
+    )
+}
 
-EVERYDAY: Mapping[str, str] = {
-    "apple": "crimson", "asphalt": "dimgray", "banana": "gold", "beach": "burlywood",
-    "brick": "sienna", "carrot": "darkorange", "cloud": "whitesmoke", "concrete": "darkgray",
-    "dirt": "#8b6347", "fire": "orangered", "floor": "tan", "forest": "#3c6432",
-    "grass": "#649640", "hedge": "#508246", "leaf": "forestgreen", "lemon": "yellow",
-    "mountain": "slategray", "plant": "forestgreen", "road": "gray", "sand": "#d2b98c",
-    "sea": "#5a96c8", "sky": "skyblue", "snow": "snow", "soil": "#8b6347", "tiles": "lightgray",
-    "tree": "darkgreen", "wall": "#c8beaa", "water": "steelblue", "wood": "burlywood",
-}  # fmt: skip
-"""Colours that go without saying."""
 
-LIGHTNESS = 0.7
-"""Weight of lightness against hue and chroma: a red thing in shadow is still red."""
+def build(card: Card, *, weights: Path | None = None, device: str = "cpu") -> Colour:
+    """The baseline; there are no weights to load, and it works on the processor.
+
+    Raises:
+        ValueError: weights are given.
+    """
+    if weights is not None:
+        raise ValueError("'colour' has no weights to load")
+    return Colour()
+
+
 FAMILIAR = 60.0
 """Distance in this space at which a patch may as well be something else."""
+SAME = 15.0
+"""Distance below which a basic colour is not told from one that is asked about (white, snow)."""
 SURE = 12.0
 """Mask logit inside a patch; its negative outside."""
 
@@ -80,25 +83,39 @@ class Colour:
     def _propose(self, image: Image, vocabulary: Vocabulary) -> Proposals:
         colours = [colours_in(" ".join(words)) for words in vocabulary.prompts]
         grid = _Grid.over(image, [c for found in colours for c in found], self.side, self.reach)
-        named: dict[str, list[int]] = {}
-        for label, found in enumerate(colours):
-            for colour in found:
-                named.setdefault(colour, []).append(label)
-        patches: list[tuple[np.ndarray, np.ndarray]] = []
-        for colour, labels in named.items():
-            things = [label for label in labels if label in vocabulary.things]
-            stuff = [label for label in labels if label not in vocabulary.things]
-            objects = grid.patches(colour, self.smallest) if things else []
-            whole = [grid.cells(colour)] if stuff else []
-            for candidates, cells in [(things, c) for c in objects] + [(stuff, c) for c in whole]:
-                guess = len(patches)  # deals the guesses out evenly among the candidates
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        for colour in grid.colours:
+            for cells, candidates in self._patches(grid, colour, colours, vocabulary):
                 sure = grid.confidence(cells, colour)
-                patches.append((cells, _logits(candidates, guess, sure, vocabulary.columns)))
-        patches.sort(key=lambda patch: -int(patch[0].sum()))
-        patches = [patch for patch in patches if patch[0].any()][: self.most]
-        logits = np.array([row for _, row in patches]).reshape(len(patches), vocabulary.columns)
-        masks = grid.mask_logits([cells for cells, _ in patches])
+                # Counting on deals the guesses out evenly among the candidates.
+                logits = _logits(candidates, len(found), sure, vocabulary.columns)
+                found.append((cells, logits))
+        found.sort(key=lambda patch: -np.count_nonzero(patch[0]))
+        found = found[: self.most]
+        logits = np.array([row for _, row in found]).reshape(len(found), vocabulary.columns)
+        masks = grid.mask_logits([cells for cells, _ in found])
         return Proposals(_tensor(logits), masks, grid.input_size, grid.padded_size)
+
+    def _patches(
+        self,
+        grid: _Grid,
+        colour: str,
+        colours: Sequence[tuple[str, ...]],
+        vocabulary: Vocabulary,
+    ) -> Iterator[tuple[np.ndarray, list[int]]]:
+        """The patches of a colour, each with the labels it may have: things apart, stuff as one.
+
+        A patch of a colour that no name mentions may be any thing whose name mentions none.
+        """
+        labels = [label for label, named in enumerate(colours) if colour in named]
+        if not labels:
+            labels = [label for label in vocabulary.things if not colours[label]]
+        things = [label for label in labels if label in vocabulary.things]
+        stuff = [label for label in labels if label not in vocabulary.things]
+        if things:
+            yield from ((cells, things) for cells in grid.patches(colour, self.smallest))
+        if stuff and (cells := grid.cells(colour)).any():
+            yield cells, stuff
 
     def _refer(self, image: Image, phrase: str) -> ReferredMask:
         asked = colours_in(phrase)
@@ -108,22 +125,6 @@ class Colour:
         cells = max(patches, key=np.count_nonzero, default=standing_out)
         score = grid.confidence(cells, asked[0]) if patches else 0.0
         return ReferredMask(grid.mask_logits([cells])[0], score, grid.input_size, grid.padded_size)
-
-
-def colours_in(text: str) -> tuple[str, ...]:
-    """The colours a text names, in its order; where it names none, those of everyday things.
-
-    >>> colours_in("the blue square left of the Dark Green circle"), colours_in("grass")
-    (('blue', 'darkgreen'), ('#649640',))
-    """
-    words = re.findall(r"[a-z]+", text.lower().replace("grey", "gray"))
-    found: list[str] = []
-    for i, word in enumerate(words):
-        if i and words[i - 1] + word in colormap:  # «dark green» is a colour of its own
-            found = [c for c in found if c != words[i - 1]] + [words[i - 1] + word]
-        elif word in colormap:
-            found.append(word)
-    return tuple(dict.fromkeys(found or [EVERYDAY[word] for word in words if word in EVERYDAY]))
 
 
 @dataclass(frozen=True)
@@ -139,13 +140,13 @@ class _Grid:
     @classmethod
     def over(cls, image: Image, asked: Sequence[str], side: int, reach: int) -> _Grid:
         """The grid of an image, with the colours asked about and the basic ones competing."""
-        colours = tuple(dict.fromkeys([*asked, *BASIC]))
+        colours = _competing(asked)
         height, width = image.shape[:2]
         stride = -(-max(height, width) // side)
         padding = [(0, -height % stride), (0, -width % stride), (0, 0)]
         cells = np.pad(image, padding, mode="edge")[stride // 2 :: stride, stride // 2 :: stride]
         places = to_hue_space(cells)
-        distances = np.stack([np.linalg.norm(places - _place_of(c), axis=-1) for c in colours])
+        distances = np.stack([np.linalg.norm(places - place_of(c), axis=-1) for c in colours])
         first = distances.argmin(0)
         votes = [
             ndimage.uniform_filter((first == i).astype(np.float32), 2 * reach + 1)
@@ -185,6 +186,16 @@ class _Grid:
         return _tensor((2 * stack - 1) * SURE)
 
 
+def _competing(asked: Sequence[str]) -> tuple[str, ...]:
+    """The colours asked about, and the basic ones that are not just other words for them."""
+    others = (
+        basic
+        for basic in BASIC
+        if all(np.linalg.norm(place_of(basic) - place_of(colour)) > SAME for colour in asked)
+    )
+    return tuple(dict.fromkeys([*asked, *others]))
+
+
 def _logits(candidates: Sequence[int], guess: int, sure: float, columns: int) -> np.ndarray:
     """Class logits of a patch: one of the candidates nearly all of `sure`, the rest to the others.
 
@@ -200,39 +211,7 @@ def _logits(candidates: Sequence[int], guess: int, sure: float, columns: int) ->
     return logits
 
 
-def to_hue_space(rgb: np.ndarray) -> np.ndarray:
-    """CIE Lab (D65) of sRGB in 0..255 with lightness and chroma compressed: hue counts most.
-
-    A striped or shaded red thing is dark red in places, which must stay nearer to red than to brown.
-    """
-    part = np.asarray(rgb, np.float32) / 255
-    linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
-    xyz = linear @ _TO_XYZ.T
-    root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
-    x, y, z = np.moveaxis(root, -1, 0)
-    a, b = 500 * (x - y), 200 * (y - z)
-    chroma = np.sqrt(np.hypot(a, b) + 1e-6) / 10
-    place: np.ndarray = np.stack([LIGHTNESS * (116 * y - 16), a / chroma, b / chroma], axis=-1)
-    return place
-
-
-_TO_XYZ = np.array(
-    [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0178, 0.1095, 0.8730]], np.float32
-)
-"""sRGB (IEC 61966-2-1) to XYZ, each row divided by its sum: the white point."""
-
-
-@cache
-def _place_of(colour: str) -> np.ndarray:
-    return to_hue_space(np.array(getrgb(BASIC.get(colour, colour))[:3]))
-
-
 def _tensor(array: np.ndarray) -> Tensor:
     import torch  # here, so that to list this model imports no torch
 
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))
-
-
-def build() -> Colour:
-    """The baseline: there is nothing to load."""
-    return Colour()
