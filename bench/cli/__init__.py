@@ -11,7 +11,7 @@ Exit codes, the same for every command:
     6    a gate is undecided
     130  interrupted, after a clean flush; the same command resumes
 
-Nothing heavy is imported before a command needs it: `bench --help` and `bench list` import no torch.
+Nothing heavy is imported before a command needs it: `bench --help` imports no torch.
 """
 
 import functools

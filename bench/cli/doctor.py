@@ -32,7 +32,7 @@ class Finding:
 def doctor(
     data: Data = DATA_DEFAULT, results: Results = RESULTS_DEFAULT, as_json: Json = False
 ) -> None:
-    """Look at Python, packages, device, folders and extras; say what is wrong and how to mend it."""
+    """Look at Python, packages, device, folders and extras, and say how to mend what is wrong."""
     findings = [*_packages(), *_device(), *_folders(data, results), *_extras(), *_catalogue()]
     if as_json:
         print_json([asdict(f) for f in findings])

@@ -1,7 +1,9 @@
 """Options that several commands share, spelled once, and how output is printed."""
 
+import csv
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,3 +79,46 @@ def note(message: str, *, quiet: bool = False) -> None:
     """A line for the person at the terminal; standard output stays fit for pipes."""
     if not quiet:
         print(message, file=sys.stderr)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], to: TableFormat) -> None:
+    """Rows with the same keys as a table, on standard output."""
+    columns = list(rows[0])
+    cells = [["" if row[c] is None else str(row[c]) for c in columns] for row in rows]
+    match to:
+        case TableFormat.JSON:
+            print_json(list(rows))
+        case TableFormat.CSV:
+            writer = csv.writer(sys.stdout, lineterminator="\n")
+            writer.writerows([columns, *cells])
+        case TableFormat.MARKDOWN:
+            for line in (columns, ["---"] * len(columns), *cells):
+                print("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |")
+        case TableFormat.LATEX:
+            print(f"\\begin{{tabular}}{{{'l' * len(columns)}}}\n\\toprule")
+            print(" & ".join(map(_tex, columns)) + " \\\\\n\\midrule")
+            for line in cells:
+                print(" & ".join(map(_tex, line)) + " \\\\")
+            print("\\bottomrule\n\\end{tabular}")
+        case TableFormat.TERMINAL:
+            _print_terminal(columns, cells)
+
+
+def _tex(cell: str) -> str:
+    for special in "&%$#_{}":
+        cell = cell.replace(special, "\\" + special)
+    return cell
+
+
+def _print_terminal(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for line in cells:
+        table.add_row(*line)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)  # a pipe has no width: do not fold what others read
+    console.print(table)

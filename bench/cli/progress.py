@@ -1,0 +1,113 @@
+"""How far a run is: a bar with rate and time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+EVERY = 10.0
+"""Seconds between plain lines."""
+
+Advance = Callable[[], None]
+
+
+@contextmanager
+def progress(title: str, total: int, *, done: int = 0, quiet: bool = False) -> Iterator[Advance]:
+    """Show how many of `total` images are done; call what this yields once an image.
+
+    `done` images were finished before and count neither for the rate nor for the time left.
+    """
+    if quiet:
+        yield lambda: None
+    elif sys.stderr.isatty():
+        with _bar(title, total, done) as advance:
+            yield advance
+    else:
+        lines = PlainLines(title, total, done)
+        yield lines.advance
+        lines.close()
+
+
+@contextmanager
+def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:.1f}/s" if speed else "", style="dim")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, completed=done)
+        yield lambda: bar.advance(task)
+
+
+class PlainLines:
+    """Progress for logs and pipes: a line now and then, and one at the end."""
+
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        done: int = 0,
+        *,
+        file: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._title, self._total, self._before, self._now = title, total, done, done
+        self._file = file or sys.stderr
+        self._clock = clock
+        self._start = self._last = clock()
+
+    def advance(self) -> None:
+        """One more image is done."""
+        self._now += 1
+        if self._clock() - self._last >= EVERY:
+            self._last = self._clock()
+            rate = self._rate()
+            left = duration((self._total - self._now) / rate) if rate else "unknown time"
+            self._say(f"{self._now}/{self._total}, {rate:.1f}/s, {left} left")
+
+    def close(self) -> None:
+        """The work ended, whether or not it is complete."""
+        took = duration(self._clock() - self._start)
+        self._say(f"{self._now}/{self._total} in {took}, {self._rate():.1f}/s")
+
+    def _rate(self) -> float:
+        elapsed = self._clock() - self._start
+        return (self._now - self._before) / elapsed if elapsed > 0 else 0.0
+
+    def _say(self, text: str) -> None:
+        print(f"{self._title}: {text}", file=self._file, flush=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words a person reads at a glance.
+
+    >>> duration(4.2), duration(75), duration(7322)
+    ('4 s', '1 min 15 s', '2 h 2 min')
+    """
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

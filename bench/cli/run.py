@@ -1,0 +1,348 @@
+"""`bench run`: models on suites, datasets or folders, to records and a table."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import (
+    DATA_DEFAULT,
+    RESULTS_DEFAULT,
+    Data,
+    Json,
+    Quiet,
+    Results,
+    Specs,
+    TableFormat,
+    note,
+    print_json,
+    print_rows,
+)
+from bench.cli.progress import Advance, progress
+from bench.errors import JobsFailed, UnknownName, UsageError
+
+if TYPE_CHECKING:
+    from bench.executors import Executor
+    from bench.plan import Job, Plan
+    from bench.record import Record
+    from bench.spec import Member
+    from bench.store import Failure, Store
+    from bench.workplace import Workplace
+
+
+class Where(StrEnum):
+    """Where jobs run."""
+
+    INLINE = "inline"
+    PROCESSES = "processes"
+    RAY = "ray"
+
+
+class Unit(StrEnum):
+    """What a shot counts."""
+
+    IMAGES = "images"
+    IMAGES_PER_CLASS = "images-per-class"
+
+
+def run(
+    targets: Annotated[
+        list[str] | None, typer.Argument(help="Suites, datasets, spec files or folders of data.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="One or more: a name, a checkpoint, or module:attribute."),
+    ] = None,
+    shots: Annotated[
+        str, typer.Option(help="Images to tune on first: 0 is zero-shot; 5; 0,1,3,5,10,all.")
+    ] = "0",
+    tune: Annotated[
+        list[str] | None, typer.Option(help="Tuning strategies, for shots above 0.")
+    ] = None,
+    unit: Annotated[Unit, typer.Option(help="What a shot counts.")] = Unit.IMAGES,
+    seeds: Annotated[int, typer.Option(min=1, help="Draws of the support set, for shots.")] = 1,
+    protocol: Annotated[
+        str | None, typer.Option(help="A protocol card; without it the model's, or the dataset's.")
+    ] = None,
+    vocabulary: Annotated[
+        str | None, typer.Option(help="A vocabulary; without it the dataset's own.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Which split to score.")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only these tasks; without it all with truth.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only so many images: the record is partial.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images asked together, at most.")] = 1,
+    device: Annotated[
+        list[str] | None, typer.Option(help="cpu, cuda, cuda:1, …; one process each with several.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="The network's number format.")] = "float32",
+    executor: Annotated[Where | None, typer.Option(help="Where jobs run.")] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first unreadable image or failed job.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Try unreadable images of finished runs once more.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and stop before anything runs.")
+    ] = False,
+    table_format: Annotated[
+        TableFormat, typer.Option("--format", help="How the table is printed.")
+    ] = TableFormat.TERMINAL,
+    data: Data = DATA_DEFAULT,
+    results: Results = RESULTS_DEFAULT,
+    specs: Specs = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Score models on suites, datasets, or your own folder of labelled images.
+
+    A run that was stopped continues with the same command; a finished one is only read.
+    """
+    from bench.plan import Job, sweep, tunings
+    from bench.store import Store
+    from bench.workplace import Workplace
+
+    search = tuple(specs or ())
+    targets, models = _told_apart(targets or [], model or [], search)
+    place = Workplace(results, data, search, batch_size, fail_fast, again)
+    settings = {
+        "split": split,
+        "protocol": protocol,
+        "vocabulary": vocabulary,
+        "tasks": tuple(task or ()),
+        "limit": limit,
+        "precision": precision,
+    }
+    given = {name: value for name, value in settings.items() if value not in (None, ())}
+    tuning = tunings(
+        _shots(shots), tune or [], unit=unit.value, draw_seeds=range(seeds), train_seeds=range(1)
+    )
+    if not tuning:
+        raise UsageError(f"--shots {shots} needs --tune: say which strategy tunes the model.")
+    jobs = [
+        job
+        for member in _members(targets, search)
+        for job in sweep(
+            models,
+            [member.dataset],
+            template=_template(Job, member, given),
+            tunings=tuning,
+        )
+    ]
+    jobs.sort(key=lambda job: models.index(job.model))  # a model is loaded once for all its jobs
+    planned = place.plan(jobs)
+    store = Store(results)
+    if dry_run:
+        print_rows(_plan_rows(planned, store), table_format)
+        return
+    failures, records = _execute(
+        planned, place, store, _executor(executor, device), fail_fast=fail_fast, quiet=quiet
+    )
+    _report(records, store, targets, table_format, as_json=as_json, quiet=quiet)
+    if failures:
+        raise JobsFailed(
+            f"{len(failures)} of {len(planned)} jobs failed; the same command tries them again. "
+            + " ".join(f"({index}) {f.reason}" for index, f in enumerate(failures, 1))
+        )
+
+
+# --- from words to jobs --------------------------------------------------------------------------
+
+
+def _told_apart(
+    targets: list[str], models: list[str], search: Sequence[Path]
+) -> tuple[list[str], list[str]]:
+    """Targets and models; `--model A shapes` without a target before it means shapes is one."""
+    from bench import catalog
+
+    models = [name for words in models for name in words.split(",") if name]
+    if not models:
+        raise UsageError("Say which model to run: --model NAME. `bench list models` has the names.")
+    if targets:
+        return targets, models
+    known = {*catalog.datasets(search), *catalog.suites(search)}
+    as_targets = [name for name in models[1:] if name in known or Path(name).is_dir()]
+    models = [name for name in models if name not in as_targets]
+    if not as_targets:
+        raise UsageError(
+            "Say what to run on: a suite, a dataset or a folder, as in "
+            f"`bench run shapes --model {models[0]}`. `bench list datasets` has the names."
+        )
+    return as_targets, models
+
+
+def _members(targets: Sequence[str], search: Sequence[Path]) -> Iterator["Member"]:
+    """The datasets to run on, each as a suite states it."""
+    from bench import catalog
+    from bench.spec import Member
+
+    datasets, suites = catalog.datasets(search), catalog.suites(search)
+    for target in targets:
+        if target in suites:
+            suite = catalog.suite(target, search)
+            for member in suite.members:
+                card = member.protocol or suite.protocol
+                yield member.model_copy(update={"protocol": card})
+        elif target in datasets or Path(target).exists() or len(Path(target).parts) > 1:
+            yield Member(dataset=target)
+        else:
+            raise UnknownName("dataset or suite", target, {*datasets, *suites})
+
+
+def _template(job: "type[Job]", member: "Member", given: Mapping[str, object]) -> "Job":
+    """What all jobs of a member share, and who decided it: the command line before the suite."""
+    from bench.record import Origin
+
+    stated = {
+        "split": member.split,
+        "protocol": member.protocol,
+        "vocabulary": member.vocabulary,
+        "tasks": member.tasks,
+    }
+    of_suite = {name: value for name, value in stated.items() if value not in (None, ())}
+    origins: dict[str, Origin] = dict.fromkeys(of_suite, Origin.SPEC)
+    origins |= dict.fromkeys((*given, "model", "dataset"), Origin.COMMAND_LINE)
+    values = {"model": "", "dataset": "", **of_suite, **given, "origins": origins}
+    return job.model_validate(values)
+
+
+def _shots(words: str) -> list[str]:
+    """The counts of `--shots`, checked."""
+    counts = [word.strip() for word in words.split(",") if word.strip()]
+    for count in counts:
+        if count != "all" and not count.isdigit():
+            raise UsageError(
+                f"--shots takes whole numbers or 'all', as in 0,1,5,all; not '{count}'."
+            )
+    if not counts:
+        raise UsageError("--shots is empty; 0 is zero-shot.")
+    return [count if count == "all" else str(int(count)) for count in counts]
+
+
+def _plan_rows(planned: "Plan", store: "Store") -> list[dict[str, object]]:
+    done = store.keys()
+    return [
+        {
+            "job": item.job.title,
+            "images": item.contents.images if item.contents else None,
+            "key": item.key,
+            "status": item.problem or ("done" if item.key in done else "to do"),
+        }
+        for item in planned
+    ]
+
+
+# --- doing them ----------------------------------------------------------------------------------
+
+
+def _executor(where: Where | None, devices: list[str] | None) -> "Executor":
+    """The executor asked for; several devices mean one process each."""
+    from bench.executors import Inline, OnRay, Processes
+
+    devices = [word for words in devices or ["cpu"] for word in words.split(",")]
+    match where or (Where.PROCESSES if len(devices) > 1 else Where.INLINE):
+        case Where.INLINE:
+            if len(devices) > 1:
+                raise UsageError("--executor inline uses one --device.")
+            return Inline(devices[0])
+        case Where.PROCESSES:
+            return Processes(tuple(devices))
+        case Where.RAY:
+            return OnRay(gpus=float(any(d.startswith("cuda") for d in devices)))
+
+
+def _execute(
+    planned: "Plan",
+    place: "Workplace",
+    store: "Store",
+    executor: "Executor",
+    *,
+    fail_fast: bool,
+    quiet: bool,
+) -> "tuple[list[Failure], list[Record]]":
+    """Do the plan, showing how far it is."""
+    from bench.execute import Failed, Finished
+    from bench.executors import execute
+    from bench.workplace import run_job
+
+    note(f"{len(planned)} jobs, {planned.images} images; results in {place.results}", quiet=quiet)
+    failures: list[Failure] = []
+    records: list[Record] = []
+    show = _Shown(quiet)
+    events = execute(planned, partial(run_job, place), executor, store, fail_fast=fail_fast)
+    with show:
+        for event in events:
+            show.event(event)
+            if isinstance(event, Finished):
+                records.append(event.record)
+            elif isinstance(event, Failed):
+                failures.append(event.failure)
+    return failures, records
+
+
+class _Shown:
+    """Progress of the jobs that are running, one line each."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._running: dict[str, tuple[ExitStack, Advance]] = {}
+
+    def __enter__(self) -> "_Shown":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for stack, _ in self._running.values():
+            stack.close()
+
+    def event(self, event: object) -> None:
+        """Show what happened."""
+        from bench.execute import Advanced, Failed, Finished, Started
+
+        match event:
+            case Started(job, images, done):
+                if done < images:
+                    stack = ExitStack()
+                    shown = progress(job.title, images, done=done, quiet=self._quiet)
+                    self._running[job.title] = stack, stack.enter_context(shown)
+            case Advanced(job, id, reason):
+                if reason is not None:
+                    note(f"{job.title}: {id} left out: {reason}", quiet=self._quiet)
+                self._running[job.title][1]()
+            case Finished(job, _):
+                self._close(job.title)
+            case Failed(job, why):
+                self._close(job.title)
+                note(f"{job.title}: failed: {why.reason}", quiet=self._quiet)
+
+    def _close(self, title: str) -> None:
+        if title in self._running:
+            self._running.pop(title)[0].close()
+
+
+def _report(
+    records: "Iterable[Record]",
+    store: "Store",
+    targets: Sequence[str],
+    to: TableFormat,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """The table of what this command ran."""
+    records = list(records)
+    if as_json:
+        print_json([record.model_dump(mode="json") for record in records])
+        return
+    if not records:
+        return
+    from bench.cli.table import print_records
+
+    print_records(records, store, to, quiet=quiet)
