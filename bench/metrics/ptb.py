@@ -333,6 +333,11 @@ def _tokens(text: str) -> Iterator[str]:
                 yield token
 
 
+def one_line(caption: str) -> str:
+    """The caption with its line breaks as spaces."""
+    return caption.translate(_BREAKS)
+
+
 def tokenise(captions: Sequence[str]) -> list[str]:
     r"""Tokens of each caption, parted by spaces, as pycocoevalcap's tokeniser gives them.
 
@@ -344,7 +349,7 @@ def tokenise(captions: Sequence[str]) -> list[str]:
     >>> tokenise(["A dog isn't grey!", "Two cats; (one) of them..."])
     ["a dog is n't grey", 'two cats -lrb- one -rrb- of them']
     """
-    text = "\n".join(caption.translate(_BREAKS) for caption in captions)
+    text = "\n".join(one_line(caption) for caption in captions)
     in_halves = not text.isascii() and max(text) > "\uffff"
     if in_halves:
         text = _in_halves(text)
