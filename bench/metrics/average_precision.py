@@ -6,11 +6,11 @@ pycocotools to the last digit; where it errs (annotation id 0) or tools differ, 
 of `bench.protocol` names the choice.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
 from bench.metrics import rle
 from bench.metrics.matching import NOBODY, THRESHOLDS, Pairs, match
@@ -20,6 +20,7 @@ from bench.metrics.precision_recall import (
     Ledger,
     Readings,
     average_precision,
+    final_recall,
     readings,
 )
 from bench.protocol import (
@@ -44,8 +45,11 @@ _UPPER, _LOWER = np.array(list(SIZES.values())).T[::-1, :, None]
 _SIZE = np.arange(len(SIZES))[:, None, None]
 _BITS = (1 << np.arange(len(THRESHOLDS))).astype(np.uint16)
 
-_DRAWS = 64
-"""Draws computed side by side: enough to hide overheads, few enough to stay in the cache."""
+_AT_ONCE = 2_000_000
+"""Detections times draws computed side by side: enough to hide overheads, few enough to fit."""
+
+Lane = tuple[int, int, bool]
+"""Which of `SIZES`, how many detections, and whether recall alone is asked."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,11 @@ class Measure:
     of_recall: bool = False
     threshold: int | None = None
     """Which of `THRESHOLDS`; the mean over all where absent."""
+
+    @property
+    def lane(self) -> Lane:
+        """What it is computed from."""
+        return self.size, self.cap, self.of_recall
 
 
 def measures(max_dets: Sequence[int]) -> tuple[Measure, ...]:
@@ -126,12 +135,8 @@ class MaskAveragePrecision:
         crowd = np.array([o.crowd for o in objects], bool)
         uncounted = crowd | _outside(np.array([self._true_area(o) for o in objects], np.float64))
         geometry = self._geometry(prediction, chosen, objects)
-        pairs = _joined(
-            [
-                Pairs.among(geometry.overlap(low, high, those), np.arange(low, high), those)
-                for low, high, those in _by_class(labels, true_labels)
-            ]
-        )
+        detection, object_ = np.nonzero(labels[:, None] == true_labels)
+        pairs = geometry.pairs(detection, object_, crowd)
         taken = match(pairs, len(chosen), crowd, uncounted)
         found = taken != NOBODY
         # An object's flags at the place -1 are those of nobody.
@@ -186,18 +191,12 @@ class MaskAveragePrecision:
         prediction: Instances,
         chosen: Int[np.ndarray, " chosen"],
         objects: Sequence[TrueInstance],
-    ) -> "Geometry":
+    ) -> "Masks | Boxes":
         runs = rle.Runs.of([prediction.masks[i] for i in chosen])
-        areas = runs.areas.astype(np.float64)
-        if self.metric.detection_area is DetectionArea.STATED_BOX and prediction.boxes is not None:
-            areas = rle.box_areas(prediction.boxes[chosen])
-
-        def overlap(low: int, high: int, those: Int[np.ndarray, " object"]) -> np.ndarray:
-            of_class = [objects[i] for i in those]
-            crowd = np.array([o.crowd for o in of_class], bool)
-            return rle.iou(runs.slice(low, high), [o.mask for o in of_class], crowd)
-
-        return Geometry(areas, overlap)
+        stated = self.metric.detection_area is DetectionArea.STATED_BOX
+        boxes = prediction.boxes[chosen] if stated and prediction.boxes is not None else None
+        areas = runs.areas if boxes is None else rle.box_areas(boxes)
+        return Masks(areas, runs, rle.Runs.of([o.mask for o in objects]))
 
     # --- many images -----------------------------------------------------------------------------
 
@@ -210,63 +209,75 @@ class MaskAveragePrecision:
         """
         ledger = Ledger.of(statistics, len(self.classes))
         times = repeats(statistics, weights)
-        drawn = {(m.size, m.cap): readings(ledger, m.size, m.cap, times) for m in self._measures}
+        drawn: dict[Lane, np.ndarray] = {}
+        for lane in {m.lane for m in self._measures}:
+            size, cap, of_recall = lane
+            if of_recall:
+                drawn[lane] = final_recall(ledger, size, cap, times[None])[0]
+            else:
+                drawn[lane] = readings(ledger, size, cap, times).precision
         totals = np.array([ledger.totals(size, times[None])[0] for size in range(len(SIZES))])
         return self.scores(drawn, totals)
 
     def curves(self, statistics: Sequence[Statistics]) -> Mapping[tuple[int, int], Readings]:
-        """Precision, recall and scores for every size range (see `SIZES`) and every cap."""
+        """Precision, recall and scores for each of `SIZES` (by its place) and each cap."""
         ledger = Ledger.of(statistics, len(self.classes))
         times = repeats(statistics, None)
         lanes = [(size, cap) for size in range(len(SIZES)) for cap in self.metric.max_dets]
         return {lane: readings(ledger, *lane, times) for lane in lanes}
 
     def scores(
-        self,
-        drawn: Mapping[tuple[int, int], Readings],
-        totals: Int[np.ndarray, "size class"],
+        self, drawn: Mapping[Lane, np.ndarray], totals: Int[np.ndarray, "size class"]
     ) -> Scores:
-        """The table, from precision and recall by size range and cap."""
+        """The table, from precision (threshold, recall, class) and recall (threshold, class).
+
+        A class without objects has NaN or `ABSENT`; `totals` are the objects of each class.
+        """
         table: dict[str, Score] = {}
         for m in self._measures:
-            lane = drawn[m.size, m.cap]
-            values = lane.recall if m.of_recall else lane.precision
+            values = drawn[m.lane]
             if m.threshold is not None:
                 values = values[[m.threshold]]
             by_class = {n: _mean(values[..., k]) for k, n in enumerate(self.classes)}
             table[self.prefix + m.name] = Score(_mean(values), int(totals[m.size].sum()), by_class)
-        precision = drawn[0, self.metric.max_dets[-1]].precision
-        for group, labels in self.groups.items():
-            members = [k for k, label in enumerate(self.scored) if label in labels]
+        precision = drawn[self._measures[0].lane]
+        for group, members in self._groups():
             value = _mean(precision[..., members])
             table[self.prefix + group] = Score(value, int(totals[0, members].sum()))
         return table
+
+    def _groups(self) -> Iterator[tuple[str, list[int]]]:
+        """Each group's name and the places of its classes."""
+        for group, labels in self.groups.items():
+            yield group, [k for k, label in enumerate(self.scored) if label in labels]
 
     def resample(
         self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
     ) -> dict[str, Float[np.ndarray, " draw"]]:
         """Every score under many draws of images: what `compute` gives for each row of weights."""
         ledger = Ledger.of(statistics, len(self.classes))
-        drawn: dict[str, list[np.ndarray]] = {name: [] for name in self.names}
-        for first in range(0, len(weights), _DRAWS):
-            for name, values in self._draw(ledger, weights[first : first + _DRAWS]).items():
-                drawn[name].append(values)
-        return {name: np.concatenate(parts) for name, parts in drawn.items()}
+        at_once = max(1, _AT_ONCE // max(1, len(ledger.scores)))
+        drawn = [
+            self._draw(ledger, weights[first : first + at_once])
+            for first in range(0, len(weights), at_once)
+        ]
+        return {name: np.concatenate([part[name] for part in drawn]) for name in self.names}
 
     def _draw(
         self, ledger: Ledger, weights: Int[np.ndarray, "draw image"]
     ) -> dict[str, Float[np.ndarray, " draw"]]:
-        last = self.metric.max_dets[-1]
-        lanes = {(m.size, m.cap): () for m in self._measures}
-        means = {lane: average_precision(ledger, *lane, weights) for lane in lanes}
+        means: dict[Lane, np.ndarray] = {}
+        for lane in {m.lane for m in self._measures}:
+            size, cap, of_recall = lane
+            draw = final_recall if of_recall else average_precision
+            means[lane] = draw(ledger, size, cap, weights)
         table = {}
         for m in self._measures:
-            values = means[m.size, m.cap][m.of_recall]
+            values = means[m.lane]
             chosen = values if m.threshold is None else values[:, [m.threshold]]
             table[self.prefix + m.name] = _nanmean(chosen)
-        for group, labels in self.groups.items():
-            members = [k for k, label in enumerate(self.scored) if label in labels]
-            table[self.prefix + group] = _nanmean(means[0, last][0][..., members])
+        for group, members in self._groups():
+            table[self.prefix + group] = _nanmean(means[self._measures[0].lane][..., members])
         return table
 
 
@@ -283,53 +294,62 @@ class BoxAveragePrecision(MaskAveragePrecision):
         prediction: Instances,
         chosen: Int[np.ndarray, " chosen"],
         objects: Sequence[TrueInstance],
-    ) -> "Geometry":
+    ) -> "Masks | Boxes":
         if prediction.boxes is None:
             said = rle.boxes([prediction.masks[i] for i in chosen])
         else:
             said = np.asarray(prediction.boxes, np.float64)[chosen]
         true = np.array([o.box or rle.boxes([o.mask])[0] for o in objects]).reshape(-1, 4)
-        crowd = np.array([o.crowd for o in objects], bool)
-
-        def overlap(low: int, high: int, those: Int[np.ndarray, " object"]) -> np.ndarray:
-            return rle.box_iou(said[low:high], true[those], crowd[those])
-
-        return Geometry(rle.box_areas(said), overlap)
+        return Boxes(rle.box_areas(said), said, true)
 
 
 @dataclass(frozen=True)
-class Geometry:
-    """How large an image's detections are, and how they overlap its objects."""
+class Masks:
+    """The masks of an image's detections and objects."""
+
+    areas: Num[np.ndarray, " detection"]
+    """The sizes of the detections, for the size ranges."""
+    predicted: rle.Runs
+    true: rle.Runs
+
+    def pairs(
+        self,
+        detection: Int[np.ndarray, " pair"],
+        object: Int[np.ndarray, " pair"],
+        crowd: Bool[np.ndarray, " object"],
+    ) -> Pairs:
+        """Those of the given pairs that overlap enough to match at some threshold."""
+        # An overlap of one half needs areas within a factor of two, a crowd half the detection's.
+        own, other = self.predicted.areas[detection], self.true.areas[object]
+        possible = (2 * other >= own) & ((2 * own >= other) | crowd[object])
+        detection, object = detection[possible], object[possible]
+        overlap = rle.pair_iou(self.predicted, self.true, crowd, detection, object)
+        return Pairs.that_reach(detection, object, overlap)
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """The boxes of an image's detections and objects."""
 
     areas: Float[np.ndarray, " detection"]
-    overlap: Callable[[int, int, Int[np.ndarray, " object"]], np.ndarray]
-    """(first detection, last + 1, objects) -> overlap of every pair."""
+    """The sizes of the detections, for the size ranges."""
+    predicted: Float[np.ndarray, "detection 4"]
+    true: Float[np.ndarray, "object 4"]
+
+    def pairs(
+        self,
+        detection: Int[np.ndarray, " pair"],
+        object: Int[np.ndarray, " pair"],
+        crowd: Bool[np.ndarray, " object"],
+    ) -> Pairs:
+        """Those of the given pairs that overlap enough to match at some threshold."""
+        overlap = rle.box_pair_iou(self.predicted, self.true, crowd, detection, object)
+        return Pairs.that_reach(detection, object, overlap)
 
 
-def _outside(areas: Float[np.ndarray, " thing"]) -> Bool[np.ndarray, "size thing"]:
+def _outside(areas: Num[np.ndarray, " thing"]) -> Bool[np.ndarray, "size thing"]:
     outside: Bool[np.ndarray, "size thing"] = (areas < _LOWER) | (areas > _UPPER)
     return outside
-
-
-def _by_class(
-    labels: Int[np.ndarray, " detection"], true_labels: Int[np.ndarray, " object"]
-) -> Iterator[tuple[int, int, Int[np.ndarray, " object"]]]:
-    """For each class with both: its detections from, its detections to, its objects."""
-    for label in np.unique(true_labels):
-        low, high = np.searchsorted(labels, [label, label + 1])
-        if low < high:
-            yield int(low), int(high), np.flatnonzero(true_labels == label)
-
-
-def _joined(parts: Sequence[Pairs]) -> Pairs:
-    if not parts:
-        nothing = np.zeros(0, np.intp)
-        return Pairs(nothing, nothing, np.zeros(0))
-    return Pairs(
-        np.concatenate([part.detection for part in parts]),
-        np.concatenate([part.object for part in parts]),
-        np.concatenate([part.overlap for part in parts]),
-    )
 
 
 def _packed(flags: Bool[np.ndarray, "size threshold detection"]) -> np.ndarray:

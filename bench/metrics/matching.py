@@ -22,7 +22,7 @@ _REACHED = np.minimum(THRESHOLDS, 1 - 1e-10)
 
 @dataclass(frozen=True)
 class Pairs:
-    """Detections and objects of one class that overlap enough to match at some threshold.
+    """Detections and objects that overlap enough to match at some threshold, class by class.
 
     Detections are numbered within their image by class, then by falling score, so an order by
     number is an order by score within every class.
@@ -33,15 +33,15 @@ class Pairs:
     overlap: Float[np.ndarray, " pair"]
 
     @classmethod
-    def among(
+    def that_reach(
         cls,
-        overlap: Float[np.ndarray, "detection object"],
-        detections: Int[np.ndarray, " detection"],
-        objects: Int[np.ndarray, " object"],
+        detection: Int[np.ndarray, " pair"],
+        object: Int[np.ndarray, " pair"],
+        overlap: Float[np.ndarray, " pair"],
     ) -> "Pairs":
-        """The pairs of a class; `detections` and `objects` are its numbers in the image."""
-        row, column = np.nonzero(overlap >= _REACHED[0])
-        return cls(detections[row], objects[column], overlap[row, column])
+        """Those that overlap enough for the lowest threshold."""
+        enough = overlap >= _REACHED[0]
+        return cls(detection[enough], object[enough], overlap[enough])
 
     def __len__(self) -> int:
         return len(self.detection)

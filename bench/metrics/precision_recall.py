@@ -9,7 +9,7 @@ Weights say how often each image counts. Every function takes many sets of weigh
 row, so that a bootstrap costs little more than the arithmetic.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,10 +21,13 @@ from bench.metrics.meter import Statistics
 RECALLS: Float64[np.ndarray, " recall"] = np.linspace(0.0, 1.0, 101)
 """Where precision is read."""
 
+PerThreshold = Float64[np.ndarray, "draw threshold class"]
+
 ABSENT = -1.0
 """Precision and recall of a class without objects, as in pycocotools' arrays."""
 
 _LEVELS = np.arange(len(THRESHOLDS), dtype=np.uint16)
+_ALL = np.uint16((1 << len(THRESHOLDS)) - 1)
 _EPSILON = np.spacing(1)
 
 
@@ -102,81 +105,116 @@ def _joined(statistics: Sequence[Statistics], name: str, dtype: type) -> np.ndar
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Precision over recall of one class at one threshold, where something is found."""
+class Curves:
+    """Precision over recall of every class at every threshold, where detections find something.
 
-    threshold: int
+    Hits are sorted by threshold, then class; a curve is the hits of one threshold and class.
+    """
+
+    thresholds: Int[np.ndarray, " curve"]
+    labels: Int[np.ndarray, " curve"]
+    starts: Int[np.ndarray, " curve"]
+    """The first hit of each curve."""
+    detections: Int[np.ndarray, " hit"]
+    """Which detection of the ledger each hit is."""
     recall: Float64[np.ndarray, "draw hit"]
     precision: Float64[np.ndarray, "draw hit"]
     """The highest precision at this recall or a higher one."""
-    scores: Float64[np.ndarray, " hit"]
 
-    def reached(self) -> Int[np.ndarray, "draw hit"]:
-        """How many of `RECALLS` are reached at each hit."""
-        return np.searchsorted(RECALLS, self.recall, side="right")
+    def ends(self) -> Int[np.ndarray, " curve"]:
+        """One past the last hit of each curve."""
+        return np.append(self.starts, len(self.detections))[1:]
+
+    def steps(self) -> Int[np.ndarray, "draw hit"]:
+        """How many of `RECALLS` are first reached at each hit."""
+        reached = np.searchsorted(RECALLS, self.recall, side="right")
+        steps = reached.copy()
+        steps[:, 1:] -= reached[:, :-1]
+        steps[:, self.starts] = reached[:, self.starts]
+        return steps
 
 
 def curves(
     ledger: Ledger,
-    label: int,
     size: int,
     cap: int,
     weights: Int[np.ndarray, "draw image"],
-    totals: Int[np.ndarray, " draw"],
-) -> Iterator[Curve]:
-    """The curve of a class at each threshold that some detection reaches.
+    totals: Int[np.ndarray, "draw class"],
+) -> Curves:
+    """The curves of a size range, of the first `cap` detections of each image and class."""
+    kept = np.flatnonzero((ledger.ranks < cap) & (ledger.ignored[size] != _ALL))
+    labels = np.searchsorted(ledger.starts, kept, side="right") - 1
+    begins = np.searchsorted(kept, ledger.starts)[labels]
+    counted = ~ledger.ignored[size, kept]
+    level, hit = np.nonzero(_bits(ledger.found[size, kept] & counted))
+    times = weights[:, ledger.images[kept]]
+    # Thresholds differ in few detections: those that count at all of them are summed only once.
+    always = counted & _ALL == _ALL
+    seen = _between(_sums(times * always), begins[hit], hit + 1)
+    other_level, other = np.nonzero(_bits(np.where(always, 0, counted).astype(np.uint16)))
+    others = other_level * len(kept) + other
+    low, high = (
+        np.searchsorted(others, level * len(kept) + place) for place in (begins[hit], hit + 1)
+    )
+    seen += _between(_sums(times[:, other]), low, high)
 
-    `totals` is the number of the class's objects in each draw, at least 1.
-    """
-    members = np.arange(ledger.starts[label], ledger.starts[label + 1])
-    members = members[ledger.ranks[members] < cap]
-    counted = ~_bits(ledger.ignored[size, members])
-    hit = _bits(ledger.found[size, members]) & counted
-    if not hit.any():
-        return
-    considered = counted.any(axis=0)
-    members, counted, hit = members[considered], counted[:, considered], hit[:, considered]
-    times = weights[:, ledger.images[members]]
-    # Thresholds differ in few detections: those that count at all of them are summed once.
-    always = counted.all(axis=0)
-    seen_always = np.cumsum(times * always, axis=1)
-    for threshold in np.flatnonzero(hit.any(axis=1)):
-        hits = np.flatnonzero(hit[threshold])
-        found = np.cumsum(times[:, hits], axis=1)
-        seen = seen_always[:, hits]
-        sometimes = np.flatnonzero(counted[threshold] & ~always)
-        if sometimes.size:
-            more = np.cumsum(times[:, sometimes], axis=1)
-            before = np.searchsorted(sometimes, hits, side="right")
-            seen = seen + np.where(before > 0, more[:, before - 1], 0)
-        precision = found / (seen + _EPSILON)
-        falling = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        yield Curve(int(threshold), found / totals[:, None], falling, ledger.scores[members[hits]])
+    curve = level * ledger.classes + labels[hit]
+    starts = np.flatnonzero(np.diff(curve, prepend=-1))
+    lengths = np.diff(np.append(starts, len(hit)))
+    found = _between(_sums(times[:, hit]), np.repeat(starts, lengths), np.arange(len(hit)) + 1)
+    precision = found / (seen + _EPSILON)
+    for low, high in zip(starts, starts + lengths, strict=True):
+        backwards = precision[:, low:high][:, ::-1]
+        np.maximum.accumulate(backwards, axis=1, out=backwards)
+    recall = found / np.maximum(totals[:, labels[hit]], 1)
+    return Curves(level[starts], labels[hit][starts], starts, kept[hit], recall, precision)
 
 
 def _bits(packed: UInt16[np.ndarray, " detection"]) -> Bool[np.ndarray, "threshold detection"]:
     return (packed >> _LEVELS[:, None] & 1).astype(bool)
 
 
+def _sums(values: Int[np.ndarray, "draw place"]) -> Int[np.ndarray, "draw bound"]:
+    """Sums of all values before each place, and of all."""
+    sums = np.zeros((len(values), values.shape[1] + 1), np.int64)
+    np.cumsum(values, axis=1, out=sums[:, 1:])
+    return sums
+
+
+def _between(
+    sums: Int[np.ndarray, "draw bound"],
+    low: Int[np.ndarray, " place"],
+    high: Int[np.ndarray, " place"],
+) -> Int[np.ndarray, "draw place"]:
+    between: Int[np.ndarray, "draw place"] = sums[:, high] - sums[:, low]
+    return between
+
+
+def final_recall(
+    ledger: Ledger, size: int, cap: int, weights: Int[np.ndarray, "draw image"]
+) -> PerThreshold:
+    """The share of objects found at all; NaN for a class without objects."""
+    hits = _bits(ledger.found[size] & ~ledger.ignored[size]) & (ledger.ranks < cap)
+    level, hit = np.nonzero(hits)
+    curve = level * ledger.classes + np.searchsorted(ledger.starts, hit, side="right") - 1
+    shape = len(weights), len(THRESHOLDS), ledger.classes
+    found = np.zeros((shape[0], shape[1] * shape[2]))
+    for row, times in zip(found, weights[:, ledger.images[hit]], strict=True):
+        row[:] = np.bincount(curve, times, len(row))
+    return _ratio(found.reshape(shape), ledger.totals(size, weights)[:, None])
+
+
 def average_precision(
     ledger: Ledger, size: int, cap: int, weights: Int[np.ndarray, "draw image"]
-) -> tuple[
-    Float64[np.ndarray, "draw threshold class"], Float64[np.ndarray, "draw threshold class"]
-]:
-    """Mean precision over `RECALLS`, and final recall; NaN for a class without objects."""
-    shape = (len(weights), len(THRESHOLDS), ledger.classes)
-    precision, recall = np.zeros(shape), np.zeros(shape)
+) -> PerThreshold:
+    """Mean precision over `RECALLS`; NaN for a class without objects."""
     totals = ledger.totals(size, weights)
-    for label in np.flatnonzero(totals.any(axis=0)):
-        there = np.maximum(totals[:, label], 1)
-        for curve in curves(ledger, label, size, cap, weights, there):
-            steps = np.diff(curve.reached(), axis=1, prepend=0)
-            mean = (curve.precision * steps).sum(axis=1) / len(RECALLS)
-            precision[:, curve.threshold, label] = mean
-            recall[:, curve.threshold, label] = curve.recall[:, -1]
-    absent = np.broadcast_to((totals == 0)[:, None], shape)
-    precision[absent] = recall[absent] = np.nan
-    return precision, recall
+    drawn = curves(ledger, size, cap, weights, totals)
+    precision = np.zeros((len(weights), len(THRESHOLDS), ledger.classes))
+    if len(drawn.starts):
+        area = np.add.reduceat(drawn.precision * drawn.steps(), drawn.starts, axis=1)
+        precision[:, drawn.thresholds, drawn.labels] = area / len(RECALLS)
+    return np.where(totals[:, None] > 0, precision, np.nan)
 
 
 @dataclass(frozen=True)
@@ -191,21 +229,31 @@ class Readings:
 
 def readings(ledger: Ledger, size: int, cap: int, weights: Int[np.ndarray, " image"]) -> Readings:
     """Precision at every recall, for every class and threshold."""
-    draw = weights[None]
-    totals = ledger.totals(size, draw)
-    shape = (len(THRESHOLDS), len(RECALLS), ledger.classes)
-    present = totals[0] > 0
-    precision = np.where(present, np.zeros(shape), ABSENT)
-    scores = precision.copy()
-    recall = precision[:, 0].copy()
-    for label in np.flatnonzero(present):
-        best = ledger.scores[ledger.starts[label] : ledger.starts[label + 1]][:1]
-        scores[:, 0, label] = best if best.size else 0.0
-        for curve in curves(ledger, label, size, cap, draw, totals[:, label]):
-            at = curve.threshold
-            reached = curve.reached()[0]
-            steps = np.diff(reached, prepend=0)
-            precision[at, : reached[-1], label] = np.repeat(curve.precision[0], steps)
-            scores[at, 1 : reached[-1], label] = np.repeat(curve.scores, steps)[1:]
-            recall[at, label] = curve.recall[0, -1]
+    totals = ledger.totals(size, weights[None])
+    precision = np.zeros((len(THRESHOLDS), len(RECALLS), ledger.classes))
+    scores, recall = precision.copy(), precision[:, 0].copy()
+    # Recall 0 is reached at the first detection, whatever it finds.
+    some = np.flatnonzero(np.diff(ledger.starts))
+    scores[:, 0, some] = ledger.scores[ledger.starts[some]]
+
+    drawn = curves(ledger, size, cap, weights[None], totals)
+    steps = drawn.steps()[0]
+    hit = np.repeat(np.arange(len(steps)), steps)
+    per_curve = np.add.reduceat(steps, drawn.starts) if len(steps) else steps
+    curve = np.repeat(np.arange(len(drawn.starts)), per_curve)
+    place = np.arange(len(hit)) - np.repeat(per_curve.cumsum() - per_curve, per_curve)
+    at = drawn.thresholds[curve], place, drawn.labels[curve]
+    precision[at] = drawn.precision[0, hit]
+    later = place > 0
+    scores[tuple(axis[later] for axis in at)] = ledger.scores[drawn.detections[hit[later]]]
+    recall[drawn.thresholds, drawn.labels] = drawn.recall[0, drawn.ends() - 1]
+    for values in (precision, recall, scores):
+        values[..., totals[0] == 0] = ABSENT
     return Readings(precision, recall, scores)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Part of whole; NaN of nothing."""
+    absent = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
+    ratio: np.ndarray = np.divide(part, whole, out=absent, where=whole > 0)
+    return ratio

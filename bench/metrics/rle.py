@@ -123,18 +123,16 @@ def from_polygons(polygons: Iterable[Sequence[float]], height: int, width: int) 
 
 @dataclass(frozen=True)
 class Runs:
-    """Many masks of one size, laid end to end for arithmetic on all of them at once.
-
-    Mask `i` takes the places `i * pixels` to `(i + 1) * pixels`, column after column.
-    """
+    """The run lengths of many masks of one size, end to end, for arithmetic on all at once."""
 
     ends: Int[np.ndarray, " run"]
-    """Where each run ends, counted from the first pixel of the first mask."""
+    """Where each run ends: mask `i` takes the places `i * pixels` to `(i + 1) * pixels`."""
     starts: Int[np.ndarray, " mask"]
     """The index of each mask's first run."""
-    pixels: int
-    """Height × width."""
-    height: int
+    lengths: Int[np.ndarray, " mask"]
+    """How many runs each mask has."""
+    size: tuple[int, int]
+    """Height and width; both 0 where there are no masks."""
 
     @classmethod
     def of(cls, masks: Sequence[Mask]) -> "Runs":
@@ -142,19 +140,19 @@ class Runs:
         sizes = {(mask.height, mask.width) for mask in masks}
         if len(sizes) > 1:
             raise ValueError(f"masks of one image have one size, found {sorted(sizes)}")
-        height, width = sizes.pop() if sizes else (0, 0)
-        lengths = np.array([len(mask.counts) for mask in masks], np.int64)
+        size = sizes.pop() if sizes else (0, 0)
         counts = [mask.counts for mask in masks]
-        ends = np.cumsum(np.concatenate(counts), dtype=np.int64) if masks else lengths
-        return cls(ends, np.cumsum(lengths) - lengths, height * width, height)
+        lengths = np.array([len(runs) for runs in counts], np.int64)
+        ends = np.concatenate(counts).cumsum(dtype=np.int64) if counts else lengths
+        return cls(ends, lengths.cumsum() - lengths, lengths, size)
 
     def __len__(self) -> int:
         return len(self.starts)
 
-    @cached_property
-    def lengths(self) -> Int[np.ndarray, " mask"]:
-        """How many runs each mask has."""
-        return np.diff(np.append(self.starts, len(self.ends)))
+    @property
+    def pixels(self) -> int:
+        """Height × width."""
+        return self.size[0] * self.size[1]
 
     @cached_property
     def signs(self) -> Int[np.ndarray, " run"]:
@@ -163,40 +161,39 @@ class Runs:
         So the sum of `signs * f(ends)` over a mask is the sum of f's growth over its ones.
         """
         place = np.arange(len(self.ends)) - np.repeat(self.starts, self.lengths)
-        signs = np.where(place % 2 == 1, 1, -1)
-        final = self.starts + self.lengths - 1
-        signs[final[self.lengths % 2 == 1]] = 0
+        signs: Int[np.ndarray, " run"] = place % 2 * 2 - 1
+        signs[(self.starts + self.lengths - 1)[self.lengths % 2 == 1]] = 0
         return signs
 
     @cached_property
     def areas(self) -> Int[np.ndarray, " mask"]:
         """Pixels inside each mask."""
-        return self._sum(self.ends)
-
-    def slice(self, first: int, last: int) -> "Runs":
-        """The masks `first` to `last`, the latter left out."""
-        bounds = np.append(self.starts, len(self.ends))
-        ends = self.ends[bounds[first] : bounds[last]] - first * self.pixels
-        return Runs(ends, self.starts[first:last] - bounds[first], self.pixels, self.height)
-
-    def overlap(self, mask: Mask) -> Int[np.ndarray, " mask"]:
-        """Pixels shared with one mask of the same size."""
-        knots = np.concatenate(([0], np.cumsum(mask.counts, dtype=np.int64)))
-        ones = np.where(np.arange(len(mask.counts)) % 2 == 1, mask.counts, 0)
-        inside = np.concatenate(([0], np.cumsum(ones, dtype=np.int64)))
-        # Between knots the count of ones grows by 0 or 1 a pixel: interpolation is exact.
-        return self._sum(np.interp(self._own_ends, knots, inside)).astype(np.int64)
-
-    @cached_property
-    def _own_ends(self) -> Float64[np.ndarray, " run"]:
-        """Where each run ends within its own mask."""
-        shift = np.repeat(np.arange(len(self)) * self.pixels, self.lengths)
-        return (self.ends - shift).astype(np.float64)
-
-    def _sum(self, values: np.ndarray) -> np.ndarray:
         if not len(self):
             return np.zeros(0, np.int64)
-        return np.asarray(np.add.reduceat(values * self.signs, self.starts))
+        return np.asarray(np.add.reduceat(self.ends * self.signs, self.starts))
+
+    def shared(
+        self, other: "Runs", mine: Int[np.ndarray, " pair"], theirs: Int[np.ndarray, " pair"]
+    ) -> Int[np.ndarray, " pair"]:
+        """Pixels in both masks of each pair: number `mine` of these, number `theirs` of `other`."""
+        if not len(mine):
+            return np.zeros(0, np.int64)
+        if self.size != other.size:
+            raise ValueError(f"masks of different sizes, {self.size} and {other.size}")
+        lengths = self.lengths[mine]
+        first = lengths.cumsum() - lengths
+        run = np.arange(first[-1] + lengths[-1]) + np.repeat(self.starts[mine] - first, lengths)
+        place = self.ends[run] + np.repeat((theirs - mine) * self.pixels, lengths)
+        # Between knots the count of ones grows by 0 or 1 a pixel, so interpolation is exact.
+        ones = np.interp(place, *other._ones)
+        return np.add.reduceat(ones * self.signs[run], first).astype(np.int64)
+
+    @cached_property
+    def _ones(self) -> tuple[Int[np.ndarray, " knot"], Int[np.ndarray, " knot"]]:
+        """The end of every run, and the number of ones of all masks up to there."""
+        starts = np.append(0, self.ends[:-1])
+        inside = np.where(self.signs > 0, self.ends - starts, 0)
+        return np.append(0, self.ends), np.append(0, inside.cumsum())
 
 
 def areas(masks: Sequence[Mask]) -> Int[np.ndarray, " mask"]:
@@ -205,26 +202,29 @@ def areas(masks: Sequence[Mask]) -> Int[np.ndarray, " mask"]:
 
 
 def iou(
-    predicted: Sequence[Mask] | Runs,
-    true: Sequence[Mask],
-    crowd: Bool[np.ndarray, " true"],
+    predicted: Sequence[Mask], true: Sequence[Mask], crowd: Bool[np.ndarray, " true"]
 ) -> Float64[np.ndarray, "predicted true"]:
     """Intersection over union of every pair; for a crowd, over the prediction's own area.
 
     Exactly `pycocotools.mask.iou`: empty masks overlap nothing.
     """
-    runs = predicted if isinstance(predicted, Runs) else Runs.of(predicted)
-    shared = np.zeros((len(runs), len(true)), np.int64)
-    for column, mask in enumerate(true):
-        if len(runs) and mask.height * mask.width != runs.pixels:
-            raise ValueError(
-                f"a true mask is {mask.height}×{mask.width}, the predicted ones have "
-                f"{runs.pixels} pixels"
-            )
-        shared[:, column] = runs.overlap(mask)
-    own = runs.areas[:, None]
-    union = np.where(crowd, own, own + np.array([m.area for m in true], np.int64) - shared)
-    return np.divide(shared, union, out=np.zeros(shared.shape), where=shared > 0)
+    shape = len(predicted), len(true)
+    rows, columns = np.divmod(np.arange(shape[0] * shape[1]), max(shape[1], 1))
+    return pair_iou(Runs.of(predicted), Runs.of(true), crowd, rows, columns).reshape(shape)
+
+
+def pair_iou(
+    predicted: Runs,
+    true: Runs,
+    crowd: Bool[np.ndarray, " true"],
+    rows: Int[np.ndarray, " pair"],
+    columns: Int[np.ndarray, " pair"],
+) -> Float64[np.ndarray, " pair"]:
+    """As `iou`, for some pairs: predicted mask `rows`, true mask `columns`."""
+    shared = predicted.shared(true, rows, columns)
+    own = predicted.areas[rows]
+    union = np.where(crowd[columns], own, own + true.areas[columns] - shared)
+    return np.divide(shared, union, out=np.zeros(len(shared)), where=shared > 0)
 
 
 def boxes(masks: Sequence[Mask]) -> Float[np.ndarray, "mask 4"]:
@@ -250,19 +250,21 @@ def _box(counts: UInt32[np.ndarray, " run"], height: int) -> tuple[float, float,
     return float(left), float(top), right + 1.0, bottom + 1.0
 
 
-def box_iou(
+def box_pair_iou(
     predicted: Float[np.ndarray, "predicted 4"],
     true: Float[np.ndarray, "true 4"],
     crowd: Bool[np.ndarray, " true"],
-) -> Float64[np.ndarray, "predicted true"]:
-    """Intersection over union of every pair of boxes (x, y, x, y), as `pycocotools.mask.iou`."""
-    low = np.maximum(predicted[:, None, :2], true[None, :, :2])
-    high = np.minimum(predicted[:, None, 2:], true[None, :, 2:])
+    rows: Int[np.ndarray, " pair"],
+    columns: Int[np.ndarray, " pair"],
+) -> Float64[np.ndarray, " pair"]:
+    """Intersection over union of some pairs of boxes (x, y, x, y), as `pycocotools.mask.iou`."""
+    low = np.maximum(predicted[rows, :2], true[columns, :2])
+    high = np.minimum(predicted[rows, 2:], true[columns, 2:])
     extent = high - low
-    shared = np.where((extent > 0).all(-1), extent[..., 0] * extent[..., 1], 0.0)
-    own, other = box_areas(predicted)[:, None], box_areas(true)[None]
-    union = np.where(crowd, own, own + other - shared)
-    return np.divide(shared, union, out=np.zeros(shared.shape), where=shared > 0)
+    shared = np.where((extent > 0).all(axis=1), extent[:, 0] * extent[:, 1], 0.0)
+    own = box_areas(predicted)[rows]
+    union = np.where(crowd[columns], own, own + box_areas(true)[columns] - shared)
+    return np.divide(shared, union, out=np.zeros(len(shared)), where=shared > 0)
 
 
 def box_areas(boxes: Float[np.ndarray, "box 4"]) -> Float64[np.ndarray, " box"]:
