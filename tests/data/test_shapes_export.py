@@ -1,6 +1,7 @@
 """`shapes-in-the-wild` on disk: what Roboflow writes, with masks that lose nothing."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from io import StringIO
 
@@ -109,6 +110,15 @@ def test_a_finished_export_is_left_alone_and_a_damaged_one_written_again(root):
     export(root)
     assert (first / "valid" / ANNOTATIONS).read_bytes() == written
     assert sorted(p.name for p in root.iterdir()) == sorted(d.name for d in SUITE)
+
+
+def test_processes_that_write_at_once_do_not_disturb_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.data.shapes.export.SUITE", SUITE[:2])
+    with ThreadPoolExecutor(3) as pool:
+        written = list(pool.map(export, [tmp_path] * 3))
+    assert len(set(written)) == 1
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(d.name for d in SUITE[:2])
+    assert all((folder / STAMP).exists() for folder in written[0])
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_sentence(tmp_path):

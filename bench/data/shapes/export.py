@@ -55,15 +55,24 @@ def _export_dataset(dataset: WildDataset, folder: Path) -> Path:
             for split, first, n in parts:
                 _write_split(dataset, scenes, drawn / split, scenes.ids[first : first + n])
             (drawn / STAMP).write_text(json.dumps({"digest": digest}))
-            if folder.exists():
-                shutil.rmtree(folder)
-            drawn.rename(folder)
+            _put(drawn, folder, digest)
     except OSError as error:
         raise DataMissing(
             f"The suite shapes-in-the-wild could not be written to {folder}: {error.strerror}. "
             "Point BENCH_DATA at a folder that can be written."
         ) from error
     return folder
+
+
+def _put(drawn: Path, folder: Path, digest: str) -> None:
+    """Move a drawn dataset into its place, unless another process has put the same there."""
+    if folder.exists() and _stamp(folder) != digest:
+        shutil.rmtree(folder)
+    try:
+        drawn.rename(folder)
+    except OSError:  # only an empty folder can be renamed onto
+        if _stamp(folder) != digest:
+            raise
 
 
 def _stamp(folder: Path) -> str | None:
