@@ -8,6 +8,7 @@ code has the same freedom. Where a picture has such a logit, its claim is made i
 import functools
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 from xdecoder_reference import assert_agrees, fill, golden, manifest
@@ -58,6 +59,7 @@ def background_text() -> Tensor:
         return class_embedding(released().text.sentences(ragged(ids[-1])))
 
 
+@pytest.mark.slow
 def test_a_class_from_81_prompts_is_the_released_one() -> None:
     arrays = golden("focalt_segmentation_384x512")
     np.testing.assert_allclose(
@@ -107,6 +109,7 @@ def test_retrieval_scores_are_the_released_ones() -> None:
     np.testing.assert_allclose(scores[1.0], arrays["similarity_backbone"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_retrieval_embeddings_are_the_released_ones_in_float64() -> None:
     arrays = golden("focalt_retrieval")
     model = released(torch.float64)
@@ -119,6 +122,7 @@ def test_retrieval_embeddings_are_the_released_ones_in_float64() -> None:
         assert_agrees(texts, arrays, "text_embeddings")
 
 
+@pytest.mark.slow
 def test_teacher_forced_captions_have_the_released_logits_in_float64() -> None:
     arrays = golden("focalt_captioning")
     model = released(torch.float64)
@@ -135,12 +139,15 @@ def test_teacher_forced_captions_have_the_released_logits_in_float64() -> None:
             arrays["token_embeddings"],
             atol=20 * arrays["token_embeddings__dev64"][0],
         )
-        assert_agrees(model.words(states)[0], arrays, "pred_captionings")
+        tolerance = 20 * arrays["pred_captionings__dev64"][0]
+        words = model.words(states)[0, :16]
+        np.testing.assert_allclose(words, arrays["pred_captionings"], atol=tolerance)
         assert_agrees(last.class_embeddings[0], arrays, "pred_captions", 10)
     assert_agrees(logits, arrays, "tf_logits", 1, 97)
     np.testing.assert_array_equal(logits.topk(5).indices, arrays["tf_top5_ids"])
 
 
+@pytest.mark.slow
 def test_greedy_captions_are_the_released_tokens() -> None:
     arrays = golden("focalt_captioning")
     model = released()
@@ -148,7 +155,7 @@ def test_greedy_captions_are_the_released_tokens() -> None:
         page = begin(model, model.see(picture(224, 224, seed=1)))
         written = model.habits.writing.write(page)
     np.testing.assert_array_equal(written[0], arrays["greedy_token_ids"][1:51])
-    assert model.caption([fill.image(224, 224, 1)]) == [str(arrays["greedy_text"])]
+    assert model.tokenizer.decode(written[0]).split(".")[0] == str(arrays["greedy_text"])
 
 
 @functools.cache
