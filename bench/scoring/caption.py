@@ -2,8 +2,9 @@
 
 The truth is COCO's caption annotations, `{"images": […], "annotations": [{"image_id", "caption"},
 …]}`, or `{"refs": {image: [caption, …]}}`. The predictions are COCO results, a list of
-`{"image_id", "caption"}`, or `{"hyps": {image: caption}}`. Captions are tokenised as the lines of
-one text, in the truth's order, as pycocoevalcap does.
+`{"image_id", "caption"}`, or `{"hyps": {image: caption}}`. A file may hold several sets by name,
+`{"set": {"refs": …, "hyps": …}}`; `layout` says which is meant. Captions are tokenised as the lines
+of one text, in the truth's order, as pycocoevalcap does.
 """
 
 from collections.abc import Mapping
@@ -22,38 +23,53 @@ from bench.scoring.files import check_ids, read_json, some
 ENGINES = ("bench", "pycocoevalcap")
 
 
-def score(truth: Path, predictions: Path, protocol: Protocol, engine: str = "bench") -> Scores:
+def score(
+    truth: Path,
+    predictions: Path,
+    protocol: Protocol,
+    engine: str = "bench",
+    layout: str | None = None,
+) -> Scores:
     """CIDEr, BLEU-1 to 4 and ROUGE-L. No field of the card changes them.
 
     `engine` «pycocoevalcap» runs the reference programs, which need Java, and adds METEOR and
-    (where its models are installed) SPICE.
+    (where its models are installed) SPICE. `layout` is the name of a set, where files hold several.
     """
     if engine not in ENGINES:
         raise UsageError(
             f"No engine '{engine}' scores captions; there are {' and '.join(ENGINES)}."
         )
     if engine == "pycocoevalcap":
-        references, candidates = read_captions(truth, predictions)
+        references, candidates = read_captions(truth, predictions, layout)
         return java_scores([candidates[image] for image in references], list(references.values()))
     meter = CaptionAgreement()
-    return meter.compute(statistics(meter, truth, predictions))
+    return meter.compute(statistics(meter, truth, predictions, layout))
 
 
-def statistics(meter: CaptionAgreement, truth: Path, predictions: Path) -> list[Statistics]:
+def statistics(
+    meter: CaptionAgreement, truth: Path, predictions: Path, layout: str | None = None
+) -> list[Statistics]:
     """The statistics of each image."""
-    references, candidates = read_captions(truth, predictions)
+    references, candidates = read_captions(truth, predictions, layout)
     said = tokenise([candidates[image] for image in references])
     lines = iter(tokenise([caption for of_image in references.values() for caption in of_image]))
     true = [list(islice(lines, len(of_image))) for of_image in references.values()]
     return [meter.measure_tokens(*pair) for pair in zip(said, true, strict=True)]
 
 
-def read_captions(truth: Path, predictions: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
+def read_captions(
+    truth: Path, predictions: Path, layout: str | None = None
+) -> tuple[dict[str, list[str]], dict[str, str]]:
     """The references and the candidate of each image, by image id as text."""
-    references = _references(read_json(truth, "reference captions"), truth)
-    candidates = _candidates(read_json(predictions, "captions"), predictions)
+    references = _references(_set(read_json(truth, "reference captions"), layout), truth)
+    candidates = _candidates(_set(read_json(predictions, "captions"), layout), predictions)
     check_ids(references, candidates, thing="image", answer="caption", path=predictions)
     return references, candidates
+
+
+def _set(content: Any, name: str | None) -> Any:
+    """The set of that name, where the file holds sets by name."""
+    return content[name] if name and isinstance(content, dict) and name in content else content
 
 
 def _references(content: Any, path: Path) -> dict[str, list[str]]:
@@ -106,7 +122,8 @@ def _mapping(content: Any, key: str, path: Path) -> Mapping[str, Any]:
         sets = [name for name, value in content.items() if isinstance(value, dict) and key in value]
         if sets:
             raise DataError(
-                f"{path} holds {len(sets)} sets of captions ({some(sets)}); give a file with one."
+                f"{path} holds {len(sets)} sets of captions: {some(sets)}. Say which one with "
+                f"--layout."
             )
     raise DataError(
         f"{path}: captions are COCO's JSON, or an object '{key}' from image ids to captions."
