@@ -1,0 +1,335 @@
+"""Tables as people and programs read them: terminal, Markdown, LaTeX, CSV, JSON.
+
+Numbers stay fractions up to here. For eyes they are printed in percent with one decimal, their
+interval beside them; for programs as they are, bounds in columns of their own.
+"""
+
+import csv
+import io
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TextIO
+
+import pandas as pd
+
+from bench.metrics.meter import Scores
+from bench.report.frame import MEASURED, SYSTEM, Leaderboard
+
+
+class Format(StrEnum):
+    """How a table is printed."""
+
+    TERMINAL = "terminal"
+    MARKDOWN = "markdown"
+    CSV = "csv"
+    LATEX = "latex"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A fraction in a cell, and how sure it is."""
+
+    value: float
+    """NaN: there was nothing to score, or nobody tried."""
+    bounds: tuple[float, float] | None = None
+    """95 % interval."""
+    spread: float | None = None
+    """Standard deviation over seeds."""
+    best: bool = False
+    """Whether no other number of its column is higher."""
+
+    def percent(self) -> str:
+        """For eyes, in percent; absent is a dash.
+
+        >>> Number(0.5234, bounds=(0.51, 0.54)).percent(), Number(float("nan")).percent()
+        ('52.3 [51.0, 54.0]', '–')
+        """
+        if math.isnan(self.value):
+            return "–"
+        text = f"{100 * self.value:.1f}"
+        if self.spread is not None:
+            return f"{text} ± {100 * self.spread:.1f}"
+        if self.bounds is not None:
+            low, high = self.bounds
+            return f"{text} [{100 * low:.1f}, {100 * high:.1f}]"
+        return text
+
+
+Cell = str | int | Number
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table."""
+
+    cells: tuple[Cell, ...]
+    reported: bool = False
+    """Whether its numbers were published elsewhere and not measured here."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is printed, before anyone knows how."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    title: str = ""
+    notes: tuple[str, ...] = field(default=())
+    """Sentences under the table."""
+
+    def render(self, to: Format) -> str:
+        """The table as text, without a newline at its end."""
+        return _RENDERERS[to](self)
+
+    def show(self, to: Format = Format.TERMINAL, file: TextIO | None = None) -> None:
+        """Print the table; colours and the width of the window where `file` is a terminal."""
+        file = file or sys.stdout
+        if to == Format.TERMINAL:
+            _print_rich(self, file)
+        else:
+            print(self.render(to), file=file)
+
+
+# --- which table ---------------------------------------------------------------------------------
+
+
+def leaderboard_table(board: Leaderboard, *, title: str = "") -> Table:
+    """A leaderboard as a table: who, under which rules, then the scores, the best one marked.
+
+    What is the same in every row is said once under the table; a protocol is always said.
+    """
+    systems = board.values.index.to_frame(index=False)
+    said, notes = _who(systems)
+    columns = [(str(d), str(t), str(n)) for d, t, n in board.values.columns.to_list()]
+    best = board.values.max().where(board.values.notna().sum() > 1)
+    rows = []
+    for place, system in enumerate(systems.to_dict("records")):
+        numbers = tuple(_cell(board, place, c, best.iloc[c]) for c in range(len(columns)))
+        who = tuple(str(system[name]) for name in said)
+        rows.append(Row((*who, *numbers), reported=system["source"] != MEASURED))
+    labels, shared = _labels(columns)
+    return Table((*said, *labels), tuple(rows), title, (*shared, *notes, *board.notes))
+
+
+def _cell(board: Leaderboard, row: int, column: int, best: float) -> Number:
+    def at(frame: pd.DataFrame) -> float:
+        return float(frame.to_numpy()[row, column])
+
+    low, high, spread = at(board.low), at(board.high), at(board.spread)
+    return Number(
+        at(board.values),
+        bounds=None if math.isnan(low) else (low, high),
+        spread=None if math.isnan(spread) else spread,
+        best=at(board.values) == best,
+    )
+
+
+def scores_table(scores: Scores, *, title: str = "", by_class: bool = False) -> Table:
+    """The scores of one run: value and count, and with `by_class` each class's below."""
+    rows = []
+    for name, score in scores.items():
+        rows.append(Row((name, Number(score.value), score.n)))
+        if by_class and score.by_class:
+            rows += [
+                Row((f"  {label}", Number(value), "")) for label, value in score.by_class.items()
+            ]
+    return Table(("score", "value", "n"), tuple(rows), title)
+
+
+def print_scores(
+    scores: Scores, *, title: str = "", by_class: bool = False, to: str = Format.TERMINAL
+) -> None:
+    """Print the scores of one run."""
+    scores_table(scores, title=title, by_class=by_class).show(Format(to))
+
+
+def _who(systems: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The columns that tell the systems apart, and sentences for what they share."""
+    said, notes = ["model"], []
+    for column in SYSTEM[1:]:
+        values = systems[column].unique()
+        if len(values) > 1:
+            said.append(column)
+        elif not len(values):
+            continue  # a table of nothing
+        elif column == "protocol":
+            notes.append(f"Protocol: {values[0]}.")
+        elif column == "shots" and values[0] != "0":
+            notes.append(f"Shots: {values[0]}.")
+        elif column == "strategy" and values[0]:
+            notes.append(f"Tuned: {values[0]}.")
+        elif column == "source" and values[0] != MEASURED:
+            notes.append(f"Reported: {values[0]}.")
+    if "weights" in said and systems.groupby("model")["weights"].nunique().max() == 1:
+        said.remove("weights")  # each name has one set of weights: the name is enough
+    if "precision" in said and set(systems["precision"]) <= {"", "float32"}:
+        said.remove("precision")  # published numbers do not say
+    return said, notes
+
+
+def _labels(columns: Sequence[tuple[str, str, str]]) -> tuple[list[str], list[str]]:
+    """What to call each column, no longer than tells them apart, and a note on what they share."""
+    datasets, names = dict.fromkeys(c[0] for c in columns), dict.fromkeys(c[2] for c in columns)
+    twice = {
+        (d, s) for d, t, s in columns if any((d, s) == (e, r) and t != u for e, u, r in columns)
+    }
+    labels = []
+    for dataset, task, name in columns:
+        score = f"{task} {name}" if (dataset, name) in twice else name
+        if len(datasets) == 1:
+            labels.append(score)
+        elif len(names) == 1:
+            labels.append(dataset)
+        else:
+            labels.append(f"{dataset} {score}")
+    if len(datasets) == 1:
+        return labels, [f"Dataset: {next(iter(datasets))}."]
+    return labels, [f"Score: {next(iter(names))}."] if len(names) == 1 else []
+
+
+# --- how it is printed ---------------------------------------------------------------------------
+
+
+def _plain(cell: Cell) -> str:
+    return cell.percent() if isinstance(cell, Number) else str(cell)
+
+
+def _right(table: Table) -> list[bool]:
+    """Which columns are numbers, and so stand right."""
+    return [
+        bool(table.rows)
+        and all(row.cells[i] == "" or not isinstance(row.cells[i], str) for row in table.rows)
+        for i in range(len(table.columns))
+    ]
+
+
+def _print_rich(table: Table, file: TextIO) -> None:
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(title=table.title or None, title_justify="left", header_style="bold")
+    for name, right in zip(table.columns, _right(table), strict=True):
+        grid.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in table.rows:
+        grid.add_row(
+            *(Text(_plain(c), style="bold" if _is_best(c) else "") for c in row.cells),
+            style="dim italic" if row.reported else None,
+        )
+    console = Console(file=file)
+    if not console.is_terminal:  # a pipe has no width to fit into
+        console = Console(file=file, width=10_000)
+    console.print(grid)
+    for note in table.notes:
+        console.print(note, style="dim", highlight=False, markup=False)
+
+
+def _is_best(cell: Cell) -> bool:
+    return isinstance(cell, Number) and cell.best
+
+
+def _terminal(table: Table) -> str:
+    text = io.StringIO()
+    _print_rich(table, text)
+    return text.getvalue().rstrip("\n")
+
+
+def _markdown(table: Table) -> str:
+    def shown(cell: Cell, row: Row) -> str:
+        text = _plain(cell).replace("|", "\\|")
+        if _is_best(cell):
+            return f"**{text}**"
+        return f"*{text}*" if row.reported and text.strip() else text
+
+    lines = [f"**{table.title}**", ""] if table.title else []
+    lines.append("| " + " | ".join(table.columns) + " |")
+    lines.append("|" + "|".join("---:" if right else ":---" for right in _right(table)) + "|")
+    lines += ["| " + " | ".join(shown(c, row) for c in row.cells) + " |" for row in table.rows]
+    lines += [line for note in table.notes for line in ("", note)]
+    return "\n".join(lines)
+
+
+_LATEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+    | {"±": r"$\pm$", "–": "--"}
+)
+
+
+def _latex(table: Table) -> str:
+    def shown(cell: Cell, row: Row) -> str:
+        text = _plain(cell).translate(_LATEX)
+        if _is_best(cell):
+            return rf"\textbf{{{text}}}"
+        return rf"\textit{{{text}}}" if row.reported and text else text
+
+    def line(cells: Sequence[str]) -> str:
+        return "  " + " & ".join(cells) + r" \\"
+
+    columns = "".join("r" if right else "l" for right in _right(table))
+    comments = [f"% {text}" for text in (table.title, *table.notes) if text]
+    body = [line([shown(c, row) for c in row.cells]) for row in table.rows]
+    return "\n".join(
+        [
+            "% Needs \\usepackage{booktabs}.",
+            *comments,
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"  \toprule",
+            line([name.translate(_LATEX) for name in table.columns]),
+            r"  \midrule",
+            *body,
+            r"  \bottomrule",
+            r"\end{tabular}",
+        ]
+    )
+
+
+def _open(row: Row, columns: Sequence[str]) -> dict[str, str | int | float | None]:
+    """A row for programs: fractions, with bounds and spread in columns of their own."""
+    found: dict[str, str | int | float | None] = {}
+    for name, cell in zip(columns, row.cells, strict=True):
+        if not isinstance(cell, Number):
+            found[name] = cell
+            continue
+        found[name] = None if math.isnan(cell.value) else cell.value
+        if cell.bounds is not None:
+            found[f"{name} low"], found[f"{name} high"] = cell.bounds
+        if cell.spread is not None:
+            found[f"{name} sd"] = cell.spread
+    return found
+
+
+def _csv(table: Table) -> str:
+    rows = [_open(row, table.columns) for row in table.rows]
+    possible = [(name, *(f"{name} {e}" for e in ("low", "high", "sd"))) for name in table.columns]
+    header = [
+        key
+        for keys in possible
+        for key in keys
+        if key == keys[0] or any(key in row for row in rows)
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def _json(table: Table) -> str:
+    rows = [_open(row, table.columns) for row in table.rows]
+    content = {"title": table.title, "rows": rows, "notes": table.notes}
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+_RENDERERS: Mapping[Format, Callable[[Table], str]] = {
+    Format.TERMINAL: _terminal,
+    Format.MARKDOWN: _markdown,
+    Format.CSV: _csv,
+    Format.LATEX: _latex,
+    Format.JSON: _json,
+}
