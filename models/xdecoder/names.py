@@ -120,6 +120,7 @@ DECODER: Names = (
     *(
         (f"sem_seg_head.predictor.{official}", f"decoder.{ours}")
         for official, ours in (
+            ("input_proj", "project"),
             ("query_feat", "queries"),
             ("query_embed", "query_positions"),
             ("pos_embed_caping", "token_positions"),
