@@ -19,8 +19,8 @@ REACH = 129
 HALF = 256
 """Half the side of a table: room for the corners of the turned box around the smallest thing."""
 
-Grid = Int[np.ndarray, "cells cells"]
-Inside = Bool[np.ndarray, "cells cells"]
+Grid = Int[np.ndarray, "#row #column"]
+Inside = Bool[np.ndarray, "#row #column"]
 Outline = Callable[[Grid, Grid], Inside]
 """Which cells are inside, from x (to the right) and y (down) in half cells, always odd."""
 
