@@ -135,7 +135,7 @@ def _value(node: Any, at: Key, file: str, places: dict[Key, Place]) -> Any:
 
 def _scalar(node: Any) -> str | int | float | bool | None:
     text: str = node.value
-    if node.style is not None:  # quoted, or a block of text
+    if node.style in ("'", '"', "|", ">"):  # quoted, or a block of text
         return text
     if text in _WORDS:
         return _WORDS[text]

@@ -5,6 +5,7 @@ the modules that `models.FAMILIES` names and those behind the entry points `benc
 their cards imports no torch, building a model does.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -132,7 +133,7 @@ def model(name: str) -> ModelRef:
     path = Path(name)
     if path.is_file():
         return _checkpoint(path)
-    if ":" in name and not path.parent.is_dir():
+    if re.fullmatch(r"[\w.]+:[\w.]+", name):
         return _imported(name)
     if path.suffix in (".pt", ".pth", ".safetensors", ".bin", ".ckpt"):
         raise WeightsMissing(f"There is no checkpoint at {name}.")

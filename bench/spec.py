@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import Field, SerializeAsAny, field_validator, model_serializer, model_validator
 
-from bench.data.source import READERS, Reader, reader
+from bench.data.source import GENERATORS, READERS, Reader, reader
 from bench.errors import UnknownName
 from bench.protocol import Strict
 from bench.tasks import TASKS
@@ -37,7 +37,7 @@ class Spec(Strict):
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-_PROSE = frozenset({"title", "about", "source", "columns", "size", "home", "protocol"})
+_PROSE = frozenset({"title", "about", "source", "columns", "size", "home", "protocol", "generator"})
 
 
 class Source(Strict):
@@ -134,11 +134,29 @@ class Reading(Strict):
         """Either reader with its own options."""
         choices = []
         for name in READERS:
-            options = reader(name).options.model_json_schema()
+            options = _self_contained(reader(name).options.model_json_schema())
             properties = {"reader": {"const": name}, **options.get("properties", {})}
             required = ["reader", *options.get("required", ())]
             choices.append({**options, "properties": properties, "required": required})
         return {"oneOf": choices}
+
+
+def _self_contained(schema: dict[str, Any]) -> dict[str, Any]:
+    """A JSON Schema with its definitions put where they are referred to."""
+    definitions = schema.get("$defs", {})
+
+    def put(value: Any) -> Any:
+        if isinstance(value, list):
+            return [put(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        rest = {k: put(v) for k, v in value.items() if k not in ("$ref", "$defs")}
+        if "$ref" not in value:
+            return rest
+        return {**put(definitions[value["$ref"].rpartition("/")[2]]), **rest}
+
+    found: dict[str, Any] = put(schema)
+    return found
 
 
 class Split(Strict):
@@ -151,6 +169,10 @@ class Split(Strict):
     """What is asked per image, where that is not the vocabulary."""
     size: int | None = Field(None, gt=0)
     """How many samples there are when it is complete; checked, and not needed to read it."""
+
+    def digest(self) -> str:
+        """Twelve hex digits of what is read and how; the expected size changes nothing."""
+        return Strict.digest(self.model_copy(update={"size": None}))
 
     @model_validator(mode="after")
     def _readers_fit(self) -> "Split":
@@ -176,6 +198,8 @@ class DatasetSpec(Spec):
 
     home: str = "."
     """Its folder under the data folder; an absolute path stands for itself."""
+    generator: str | None = None
+    """What writes its files into `home` the first time, for a dataset that is drawn."""
     vocabulary: str | VocabularySpec | None = None
     """The name of a vocabulary, or its classes; those that the files name where absent."""
     protocol: str | None = None
@@ -186,6 +210,13 @@ class DatasetSpec(Spec):
     source: Source = Source()
     columns: dict[str, str] = Field(default_factory=dict)
     """What the paper's tables call each score on this dataset."""
+
+    @field_validator("generator")
+    @classmethod
+    def _generator_exists(cls, generator: str | None) -> str | None:
+        if generator is not None and generator not in GENERATORS:
+            raise ValueError(str(UnknownName("generator", generator, GENERATORS)).rstrip("."))
+        return generator
 
     @model_validator(mode="after")
     def _default_exists(self) -> "DatasetSpec":

@@ -12,8 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 
+from pydantic import Field
+
 from bench.data.coco_json import Category
 from bench.errors import DataError, nearest
+from bench.protocol import Strict
 from bench.types import Vocabulary
 
 
@@ -39,10 +42,22 @@ class Unlisted(StrEnum):
     """Its pixels are void, its objects are not there."""
 
 
+class CategoryOptions(Strict):
+    """How the categories of a file are those of the vocabulary."""
+
+    renamed: dict[str, str] = Field(default_factory=dict)
+    """The vocabulary's name for categories that the file calls otherwise."""
+    first_id: int | None = None
+    """The category id of the vocabulary's first class, for files whose categories follow its order
+    and are named otherwise; without it, they are found by name."""
+    unlisted: Unlisted = Unlisted.REFUSE
+
+
 @dataclass(frozen=True)
 class Categories:
     """The classes that a file names, placeholder left out, and the label of each category id."""
 
+    path: Path
     vocabulary: Vocabulary
     labels: Mapping[int, int]
     notes: tuple[str, ...]
@@ -101,35 +116,41 @@ def read_categories(
         for name in sorted(repeated)
     ]
     vocabulary = Vocabulary(tuple(names), tuple(prompts), frozenset(things))
-    return Categories(vocabulary, MappingProxyType(labels), tuple(notes))
+    return Categories(path, vocabulary, MappingProxyType(labels), tuple(notes))
 
 
 def _ids(categories: Iterable[Category], name: str) -> str:
     return ", ".join(str(c.id) for c in categories if c.name == name)
 
 
-def labels_by_name(
-    path: Path,
-    own: Categories,
-    vocabulary: Vocabulary,
-    renamed: Mapping[str, str],
-    unlisted: Unlisted,
+def labels_of(
+    own: Categories, vocabulary: Vocabulary, options: CategoryOptions
 ) -> dict[int, int | None]:
-    """The vocabulary's label of each category id, found by name; `None` for one left out.
-
-    `renamed` gives the vocabulary's name for a category that the file calls otherwise.
-    """
+    """The vocabulary's label of each category id of a file; `None` for one left out."""
     label_of = {name: label for label, name in enumerate(vocabulary.names)}
     found: dict[int, int | None] = {}
     for id, own_label in own.labels.items():
         name = own.vocabulary.names[own_label]
-        label = label_of.get(renamed.get(name, name))
-        if label is None and unlisted is Unlisted.REFUSE:
-            near = nearest(name, label_of, n=1)
-            advice = f" (nearest: '{near[0]}')" if near else ""
-            raise DataError(
-                f"{path}: category {id} '{name}' is not in the vocabulary{advice}; name it in "
-                "the reader's 'renamed', or leave such categories out with 'unlisted: leave-out'."
-            )
+        if options.first_id is None:
+            label = label_of.get(options.renamed.get(name, name))
+        else:
+            place = id - options.first_id
+            label = place if 0 <= place < len(vocabulary) else None
+        if label is None and options.unlisted is Unlisted.REFUSE:
+            raise _not_in_vocabulary(own.path, id, name, label_of, options)
         found[id] = label
     return found
+
+
+def _not_in_vocabulary(
+    path: Path, id: int, name: str, label_of: Mapping[str, int], options: CategoryOptions
+) -> DataError:
+    if options.first_id is not None:
+        reason = f"one of its {len(label_of)} classes, counted from {options.first_id}"
+    else:
+        near = nearest(name, label_of, n=1)
+        reason = "in it" + (f" (nearest: '{near[0]}')" if near else "")
+    return DataError(
+        f"{path}: category {id} '{name}' does not fit the vocabulary, as it is not {reason}. Name "
+        "it in the reader's 'renamed', or leave such categories out with 'unlisted: leave-out'."
+    )

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
-
 from bench.data.categories import (
     Categories,
+    CategoryOptions,
     DuplicateNames,
-    Unlisted,
-    labels_by_name,
+    labels_of,
     read_categories,
 )
 from bench.data.coco_json import CocoFile, ListedImage, read_coco
@@ -25,11 +23,10 @@ from bench.data.pattern import Pattern
 from bench.data.source import Home, Opening, Reader, contents
 from bench.errors import DataError
 from bench.metrics.rle import decompress, from_counts, from_polygons
-from bench.protocol import Strict
 from bench.types import Mask, TrueInstance, TrueInstances, Vocabulary
 
 
-class InstancesOptions(Strict):
+class InstancesOptions(CategoryOptions):
     """Options of the reader `coco-instances`."""
 
     json_file: str
@@ -37,9 +34,6 @@ class InstancesOptions(Strict):
     file_name: str = "{id}"
     """Its `file_name` with {id} in place of the sample's id."""
     duplicates: DuplicateNames = DuplicateNames.MERGE
-    renamed: dict[str, str] = Field(default_factory=dict)
-    """The vocabulary's name for categories that the file calls otherwise."""
-    unlisted: Unlisted = Unlisted.REFUSE
 
 
 @dataclass(frozen=True)
@@ -114,7 +108,7 @@ def _polygon(numbers: Any) -> list[float]:
         raise ValueError(f"a polygon has {len(numbers)} numbers, an odd count")
     if not all(map(math.isfinite, numbers)):
         raise ValueError("a polygon has a coordinate that is not finite")
-    return numbers
+    return list(map(float, numbers))
 
 
 def _from_runs(segmentation: Mapping[str, Any], size: tuple[int, int]) -> Mask:
@@ -165,7 +159,7 @@ def open_instances(options: InstancesOptions, opening: Opening) -> InstancesFile
     return InstancesFile(
         coco,
         coco.by_id(Pattern(options.file_name)),
-        labels_by_name(coco.path, own, opening.vocabulary, options.renamed, options.unlisted),
+        labels_of(own, opening.vocabulary, options),
         own.notes,
     )
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
-from pydantic import Field
 
-from bench.data.categories import Unlisted, labels_by_name, read_categories
+from bench.data.categories import Categories, CategoryOptions, labels_of, read_categories
 from bench.data.coco_instances import check_size
 from bench.data.coco_json import CocoFile, ListedImage, read_coco
 from bench.data.images import open_image
@@ -34,7 +33,7 @@ from bench.types import (
 )
 
 
-class PanopticOptions(Strict):
+class PanopticOptions(CategoryOptions):
     """Options of the reader `coco-panoptic`."""
 
     json_file: str
@@ -43,12 +42,6 @@ class PanopticOptions(Strict):
     """Where its PNG files are."""
     file_name: str = "{id}"
     """The `file_name` of its images with {id} in place of the sample's id."""
-    renamed: dict[str, str] = Field(default_factory=dict)
-    """The vocabulary's name for categories that the file calls otherwise."""
-    first_id: int | None = None
-    """The category id of the vocabulary's first class, for files whose categories follow its order
-    and are named otherwise; without it, they are found by name."""
-    unlisted: Unlisted = Unlisted.REFUSE
 
 
 @dataclass(frozen=True)
@@ -172,30 +165,19 @@ def open_panoptic(options: PanopticOptions, opening: Opening) -> PanopticFiles:
     home = opening.home
     coco = home.once(read_coco, home.file(options.json_file))
     images = coco.by_id(Pattern(options.file_name))
-    labels, notes = _labels(options, coco, opening.vocabulary)
-    return PanopticFiles(coco, home.folder(options.folder), images, labels, notes)
+    own = _own_categories(coco)
+    labels = labels_of(own, opening.vocabulary, options)
+    return PanopticFiles(coco, home.folder(options.folder), images, labels, own.notes)
 
 
-def _labels(
-    options: PanopticOptions, coco: CocoFile, vocabulary: Vocabulary
-) -> tuple[Mapping[int, int | None], tuple[str, ...]]:
-    own = read_categories(coco.path, coco.categories, {c.id for c in coco.categories})
-    if options.first_id is None:
-        by_name = labels_by_name(coco.path, own, vocabulary, options.renamed, options.unlisted)
-        return by_name, own.notes
-    in_order = {options.first_id + label: label for label in range(len(vocabulary))}
-    if strange := [c for c in coco.categories if c.id not in in_order]:
-        raise DataError(
-            f"{coco.path}: category {strange[0].id} '{strange[0].name}' is not one of the "
-            f"vocabulary's {len(vocabulary)} classes, counted from {options.first_id}."
-        )
-    return dict(in_order), own.notes
+def _own_categories(coco: CocoFile) -> Categories:
+    """All of them: a panoptic file has no placeholder."""
+    used = {category.id for category in coco.categories}
+    return read_categories(coco.path, coco.categories, used)
 
 
 def _vocabulary(options: PanopticOptions, home: Home) -> Vocabulary:
-    coco = home.once(read_coco, home.file(options.json_file))
-    used = {category.id for category in coco.categories}
-    return read_categories(coco.path, coco.categories, used).vocabulary
+    return _own_categories(home.once(read_coco, home.file(options.json_file))).vocabulary
 
 
 PANOPTIC = Reader(

@@ -60,9 +60,10 @@ class Dataset:
         image = self.images.read(id)
         prompt = self.vocabulary if self.prompts is None else self.prompts.read(id)
         height, width = image.shape[:2]
-        return Sample(id, image, prompt, self._truths_of(id, (height, width)))
+        return Sample(id, image, prompt, self.truths_of(id, (height, width)))
 
-    def _truths_of(self, id: str, size: tuple[int, int]) -> dict[str, Any]:
+    def truths_of(self, id: str, size: tuple[int, int]) -> dict[str, Any]:
+        """The truths of all tasks for an image of that height and width, nothing read twice."""
         read: dict[str, Any] = {}
 
         def truth(task: str) -> Any:
@@ -95,7 +96,7 @@ class Dataset:
         A subset has a fingerprint of its own. Computed when first asked for, then kept.
         """
         classes = [self.vocabulary.names, sorted(self.vocabulary.things)]
-        header = [self.name, self.split, self.tasks, self.spec_digest, classes, self.ids]
+        header = [self.tasks, self.spec_digest, classes, self.ids]
         content = hashlib.sha256(json.dumps(header).encode())
         sources: list[ImageSource | TruthSource | PromptSource] = [self.images]
         sources += [s for s in self.truths.values() if not isinstance(s, Derived)]

@@ -63,7 +63,7 @@ def roboflow_export(folder: Path) -> dict[str, Any] | None:
         file = next((part / name for name in ROBOFLOW_FILES if (part / name).is_file()), None)
         if file is None:
             continue
-        name = split_of(part.name) if part == folder else SPLIT_WORDS.get(part.name, part.name)
+        name = SPLIT_WORDS.get(part.name, "all" if part == folder else part.name)
         annotations = file.relative_to(folder).as_posix()
         images = part.relative_to(folder).as_posix()
         splits[name] = {
@@ -91,7 +91,8 @@ def coco_files(folder: Path) -> dict[str, Any] | None:
     for file in sorted([*folder.glob("*.json"), *folder.glob("annotations/*.json")]):
         found = _annotations(file, folder)
         if found is not None:
-            split = split_of(file.stem, split_of(found.images.name))
+            named = "" if found.images == folder else found.images.name
+            split = split_of(file.stem, split_of(named))
             by_split.setdefault(split, {}).setdefault(found.task, []).append(found)
     if not by_split:
         return None

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from bench import catalog
 from bench.data.dataset import Dataset
-from bench.data.source import Derived, Home, ImageSource, Opening, PromptSource, TruthSource
+from bench.data.source import (
+    Derived,
+    Home,
+    ImageSource,
+    Opening,
+    PromptSource,
+    TruthSource,
+    generate,
+)
 from bench.errors import UnknownName, UsageError
 from bench.protocol import Protocol
 from bench.spec import DatasetSpec, Split, VocabularySpec
@@ -36,6 +44,8 @@ def open_dataset(
     """
     split, part = spec.split(split)
     home = home_of(spec, root)
+    if spec.generator is not None:
+        generate(spec.generator, home.path)
     wanted = _wanted(spec, split, part, tasks)
     classes = own_vocabulary(spec, part, home, search)
     if vocabulary is not None:

@@ -26,8 +26,11 @@ READERS = {
     "from-panoptic": "bench.data.coco_panoptic:FROM_PANOPTIC",
     "panoptic-png": "bench.data.panoptic_png:PANOPTIC_PNG",
     "label-map": "bench.data.label_maps:LABEL_MAP",
-    "shapes": "bench.data.shapes.reader:SHAPES",
+    "shapes": "bench.data.generated:SHAPES",
 }
+
+GENERATORS = {"shapes-in-the-wild": "bench.data.generated:write_wild"}
+"""What writes a dataset's files where they are not there yet: a function of its folder."""
 
 
 class ImageSource(Protocol):
@@ -170,6 +173,12 @@ def reader(name: str) -> Reader:
     found = getattr(import_module(module), attribute)
     assert isinstance(found, Reader)
     return found
+
+
+def generate(name: str, home: Path) -> None:
+    """Have the generator of that name write what is not yet in a dataset's folder."""
+    module, _, attribute = GENERATORS[name].partition(":")
+    getattr(import_module(module), attribute)(home)
 
 
 def contents(paths: Iterable[Path]) -> Iterator[bytes]:

@@ -6,6 +6,7 @@ is made once; a value that it does not know is an error or void, as the spec say
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -82,9 +83,9 @@ class ValueTable:
         self._lookup = longer
 
 
-def unlisted_values(path: Path, values: Collection[object]) -> DataError:
+def unlisted_values(path: Path, values: Collection[Any]) -> DataError:
     """The error for values that are neither a class nor void."""
-    shown = ", ".join(map(str, sorted(values, key=str)[:6])) + (" …" if len(values) > 6 else "")
+    shown = ", ".join(map(str, sorted(values)[:6])) + (" …" if len(values) > 6 else "")
     return DataError(
         f"{path} has the value {shown}, which is neither a class nor void: name it in the reader's "
         "'ignore' or 'values', or set 'offset' if classes are counted from 1."

@@ -1,0 +1,99 @@
+"""The embedded world `shapes` as datasets: its reader, and what writes its suite to disk.
+
+`shapes` draws its samples when they are asked for and reads no file. `shapes-in-the-wild` is read
+like any other export, and drawn into the data folder the first time it is needed.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+
+from bench.data.shapes.dataset import InstanceTruth, PanopticTruth, Scenes, SemanticTruth
+from bench.data.shapes.export import export
+from bench.data.shapes.naming import Naming, by_pair, by_shape
+from bench.data.shapes.world import EASY, HARD, STANDARD, Split, World
+from bench.data.source import Home, Opening, Reader
+from bench.protocol import Strict
+from bench.types import Vocabulary
+
+
+class Difficulty(StrEnum):
+    """Which world scenes are of."""
+
+    EASY = "easy"
+    STANDARD = "standard"
+    HARD = "hard"
+
+    @property
+    def world(self) -> World:
+        """Its parameters."""
+        return {"easy": EASY, "standard": STANDARD, "hard": HARD}[self.value]
+
+
+class Classes(StrEnum):
+    """What things are called."""
+
+    SHAPES = "shapes"
+    """By their shape."""
+    PAIRS = "pairs"
+    """By their colour and shape."""
+
+    def naming(self, world: World) -> Naming:
+        """The naming of a world's things and stuff."""
+        return by_shape(world) if self is Classes.SHAPES else by_pair(world)
+
+
+class ShapesOptions(Strict):
+    """Options of the reader `shapes`."""
+
+    part: Split
+    """Which scenes: `train`, `val` or `unseen`."""
+    n: int = Field(gt=0)
+    """How many: the first so many."""
+    world: Difficulty = Difficulty.STANDARD
+    classes: Classes = Classes.SHAPES
+
+    @property
+    def scenes(self) -> Scenes:
+        """The scenes themselves."""
+        return Scenes(self.world.world, self.part, self.n)
+
+    @property
+    def naming(self) -> Naming:
+        """What is in them called."""
+        return self.classes.naming(self.world.world)
+
+
+def _vocabulary(options: ShapesOptions, home: Home) -> Vocabulary:
+    return options.naming.vocabulary
+
+
+def _images(options: ShapesOptions, home: Home) -> Scenes:
+    return options.scenes
+
+
+def _panoptic(options: ShapesOptions, opening: Opening) -> PanopticTruth:
+    return PanopticTruth(options.scenes, options.naming)
+
+
+def _instance(options: ShapesOptions, opening: Opening) -> InstanceTruth:
+    return InstanceTruth(options.scenes, options.naming)
+
+
+def _semantic(options: ShapesOptions, opening: Opening) -> SemanticTruth:
+    return SemanticTruth(options.scenes, options.naming)
+
+
+SHAPES = Reader(
+    "scenes of the embedded world, drawn when they are asked for",
+    ShapesOptions,
+    images=_images,
+    truths={"panoptic": _panoptic, "instance": _instance, "semantic": _semantic},
+    vocabulary=_vocabulary,
+)
+
+
+def write_wild(home: Path) -> None:
+    """Write the suite `shapes-in-the-wild` where the dataset at `home` is not there yet."""
+    export(home.parent)
