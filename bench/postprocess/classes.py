@@ -41,7 +41,7 @@ def class_scores(
     dropped = rule in (BackgroundRule.PROMPTED, BackgroundRule.KEPT, BackgroundRule.LAST_CLASS)
     classes = max(columns - dropped, 0)
     competing = columns if rule is BackgroundRule.KEPT else classes
-    return ClassScores(logits.float().softmax(-1), classes, competing)
+    return ClassScores(logits.detach().float().softmax(-1), classes, competing)
 
 
 @dataclass(frozen=True)

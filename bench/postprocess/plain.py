@@ -1,8 +1,11 @@
 """The definition of post-processing: every mask at the original size, then every pixel.
 
-This is MaskFormer's inference (section 3.3) with X-Decoder's resizing, written to be read. It is
-what the fast path (`bench.postprocess.fast`) must equal, and what it is timed against.
+This is MaskFormer's inference (section 3.3) with X-Decoder's resizing, written to be read. On an
+accelerator it is also the fast way. On a CPU it is what `bench.postprocess.outputs` must equal, and
+what that is timed against.
 """
+
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,9 +13,36 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from bench.postprocess.classes import ClassScores, Picks
-from bench.protocol import MaskResize, PanopticRule
-from bench.types import VOID, Instances, LabelMap, Mask, Panoptic, Segment
+from bench.postprocess.classes import ClassScores, Picks, pick_instances, pick_segments
+from bench.protocol import MaskResize, PanopticRule, Protocol
+from bench.types import VOID, Instances, LabelMap, Mask, Panoptic, Proposals, Segment
+
+
+def segment(
+    proposals: Proposals,
+    scores: ClassScores,
+    things: frozenset[int],
+    protocol: Protocol,
+    size: tuple[int, int],
+    wanted: frozenset[str],
+) -> dict[str, Any]:
+    """The wanted predictions at `size` (height, width)."""
+    masks = resize_masks(
+        proposals.mask_logits,
+        proposals.padded_size,
+        proposals.input_size,
+        size,
+        protocol.mask_resize,
+    )
+    found: dict[str, Any] = {}
+    if "semantic" in wanted:
+        found["semantic"] = label_map(scores, masks)
+    if "instance" in wanted:
+        found["instance"] = instances(pick_instances(scores, things, protocol.instance), masks)
+    if "panoptic" in wanted:
+        picks = pick_segments(scores, protocol.panoptic)
+        found["panoptic"] = panoptic(picks, masks, things, protocol.panoptic)
+    return found
 
 
 def resize_masks(
@@ -25,6 +55,7 @@ def resize_masks(
     """Mask logits at the original image's `size`: to the padded input, cropped, to `size`."""
     if not len(logits):
         return logits.new_zeros((0, *size))
+    logits = logits.detach().float()
     bicubic = rule is MaskResize.BICUBIC_ANTIALIAS
     mode = "bicubic" if bicubic else "bilinear"
     padded = interpolate(
@@ -52,10 +83,11 @@ def instances(picks: Picks, masks: Float[Tensor, "query height width"]) -> Insta
     """A binary mask (logit above 0) for each pick, scored by class × mean probability inside."""
     found = masks[picks.queries]
     inside = found > 0
+    down_the_columns = inside.transpose(1, 2).contiguous().cpu().numpy()
     area = inside.flatten(1).sum(1)
     mean = (found.sigmoid() * inside).flatten(1).sum(1) / (area + 1e-6)
     return Instances(
-        tuple(Mask.encode(mask) for mask in inside.cpu().numpy()),
+        tuple(Mask.encode(mask.T) for mask in down_the_columns),
         picks.labels.cpu().numpy(),
         (picks.scores * mean).cpu().numpy(),
     )
