@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from xdecoder_reference import assert_agrees, filled, golden, manifest, pixels, renamed
 
-from models.xdecoder.backbones import Backbone, build_backbone, davit, focal
-from models.xdecoder.backbones.pyramid import DropPath
+from models.xdecoder.backbones import Backbone, build_backbone, davit, focal, pyramid
+from models.xdecoder.backbones.pyramid import DropPath, FeedForward
 from models.xdecoder.backbones.swin import SwinBlock, torn_apart
 from models.xdecoder.backbones.window import WindowAttention, join_windows, split_windows
 from models.xdecoder.config import (
@@ -75,6 +75,30 @@ def test_focal_t_gives_the_released_levels() -> None:
     assert_agrees(levels.res5[0], released, "res5", 16, 2, 2)
 
 
+TINY_RELEASED = {
+    "tiny_focal": (FocalConfig(DIMS, (1, 1, 2, 1), focal_levels=4), focal.OFFICIAL_NAMES),
+    "tiny_davit_d3": (
+        DaViTConfig(DIMS, (1, 1, 2, 1), (1, 2, 4, 8), downsampling_kernel=2),
+        davit.OFFICIAL_NAMES,
+    ),
+    "tiny_davit_d5": (DaViTConfig(DIMS, (1, 1, 2, 1), (1, 2, 4, 8)), davit.OFFICIAL_NAMES),
+}
+
+
+@pytest.mark.parametrize("flavour", TINY_RELEASED)
+def test_other_flavours_give_the_levels_of_the_released_code_at_tiny_size(flavour: str) -> None:
+    config, rules = TINY_RELEASED[flavour]
+    backbone = build_backbone(config).eval()
+    backbone.load_state_dict(filled(flavour, "backbone.", "backbone.", rules))
+    with torch.inference_mode():
+        levels = backbone(pixels(160, 224, seed=3))
+    released = golden("tiny_backbones_160x224")
+    assert_agrees(levels.res2[0], released, f"{flavour}.res2", 1, 4, 4)
+    assert_agrees(levels.res3[0], released, f"{flavour}.res3", 1, 2, 2)
+    assert_agrees(levels.res4[0], released, f"{flavour}.res4")
+    assert_agrees(levels.res5[0], released, f"{flavour}.res5")
+
+
 @pytest.mark.parametrize("variant", OFFICIAL)
 def test_every_released_entry_is_one_parameter_of_equal_shape(variant: str) -> None:
     config, rules = OFFICIAL[variant]
@@ -130,6 +154,16 @@ def test_every_parameter_is_used(name: str) -> None:
     unused = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.any()]
     # A bias that moves every key alike moves no softmax; DaViT's and Swin's share it with others.
     assert not unused
+
+
+@pytest.mark.parametrize("at_once", [1, 20000])
+def test_bands_of_rows_change_no_feature(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    feedforward, x = shaken(FeedForward(8, 32)), noise(2, 17, 13, 8)
+    whole = feedforward.transform(x)
+    monkeypatch.setattr(pyramid, "HIDDEN_AT_ONCE", at_once)
+    with torch.inference_mode():
+        torch.testing.assert_close(feedforward(x), whole)
+    torch.testing.assert_close(feedforward(x), whole)
 
 
 def test_drop_path_grows_evenly_over_all_blocks() -> None:

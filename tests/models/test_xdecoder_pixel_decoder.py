@@ -14,7 +14,7 @@ from models.xdecoder import pixel_decoder
 from models.xdecoder.backbones import Levels, build_backbone, focal
 from models.xdecoder.config import FOCAL_T, PixelDecoderConfig
 from models.xdecoder.deformable import POINTS, DeformableAttention, place_centres
-from models.xdecoder.pixel_decoder import PixelDecoder, build_pixel_decoder
+from models.xdecoder.pixel_decoder import PixelDecoder, add_enlarged, build_pixel_decoder
 from models.xdecoder.position import sine_position
 
 LEVEL_CHANNELS = {
@@ -109,6 +109,23 @@ def test_every_parameter_learns(config: PixelDecoderConfig) -> None:
     loss = sum(feature.square().mean() for feature in features)
     (loss + decoder.mask_conv(features.stride4).square().mean()).backward()
     assert [n for n, p in decoder.named_parameters() if p.grad is None] == []
+
+
+@given(
+    coarse=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    fine=st.tuples(st.integers(1, 10), st.integers(1, 10)),
+    double=st.booleans(),
+)
+def test_adding_an_enlarged_map_is_adding_its_nearest_neighbours(
+    coarse: tuple[int, int], fine: tuple[int, int], double: bool
+) -> None:
+    if double:
+        fine = (2 * coarse[0], 2 * coarse[1])
+    above, level = noise(2, 3, *coarse), noise(2, 3, *fine, seed=1)
+    expected = level + torch.nn.functional.interpolate(above, fine, mode="nearest")
+    for layout in (torch.contiguous_format, torch.channels_last):
+        found = add_enlarged(level.clone(memory_format=layout), above)
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
 def test_the_sine_position_is_the_formula_place_by_place() -> None:
