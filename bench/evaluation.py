@@ -75,6 +75,8 @@ class Examination:
     """By task."""
     unanswered: Mapping[str, str]
     """The dataset's tasks that the model cannot do, and why."""
+    name: str
+    """What messages call the model."""
 
     def outcomes(
         self, ids: Sequence[str] | None = None, *, batch_size: int = 1, fail_fast: bool = False
@@ -130,11 +132,11 @@ class Examination:
         start = perf_counter()
         answers: dict[Question, Sequence[Any]] = {}
         for question in self.questions:
-            with _blame(self.model, ids):
+            with _blame(self.name, ids):
                 answers[question] = self._ask(question, batch)
         asked = (perf_counter() - start) / len(ids)
         for index, loaded in enumerate(batch.samples):
-            with _blame(self.model, ids[index : index + 1]):
+            with _blame(self.name, ids[index : index + 1]):
                 answer = {question: of_batch[index] for question, of_batch in answers.items()}
                 outcome = self._measure(loaded, answer, asked)
             yield outcome
@@ -200,12 +202,17 @@ def score(
 
 
 def examine(
-    model: object, dataset: Samples, protocol: Card, wanted: Sequence[str] | None = None
+    model: object,
+    dataset: Samples,
+    protocol: Card,
+    wanted: Sequence[str] = (),
+    *,
+    name: str | None = None,
 ) -> Examination:
     """Find out what of `dataset` can be asked of `model`, before any image is read.
 
     `wanted` tasks only, or all that the dataset has truth for. `protocol` is the card as resolved
-    for this dataset.
+    for this dataset. `name` is what messages call the model; its class's where absent.
 
     Raises:
         CannotDo: the model can do none of the tasks, or not one that was asked for by name.
@@ -213,34 +220,34 @@ def examine(
     questions: dict[Question, list[Task]] = {}
     meters: dict[str, tuple[Meter, ...]] = {}
     unanswered: dict[str, str] = {}
-    for name in _chosen(dataset, wanted):
-        task = tasks.task(name)
+    for task in _chosen(dataset, wanted):
         try:
             question = task.question_for(model)
         except CannotDo as error:
-            unanswered[name] = str(error)
+            unanswered[task.name] = str(error)
             continue
         questions.setdefault(question, []).append(task)
-        meters[name] = task.meters(dataset.vocabulary, protocol)
+        meters[task.name] = task.meters(dataset.vocabulary, protocol)
+    name = name or type(model).__name__
     if not questions:
         raise CannotDo(
-            f"{_name(model)} can do nothing that '{dataset.name}' asks. "
+            f"Model '{name}' can do nothing that '{dataset.name}' asks. "
             + " ".join(unanswered.values())
         )
     served = {question: tuple(found) for question, found in questions.items()}
-    return Examination(model, dataset, protocol, served, meters, unanswered)
+    return Examination(model, dataset, protocol, served, meters, unanswered, name)
 
 
-def _chosen(dataset: Samples, wanted: Sequence[str] | None) -> Sequence[str]:
+def _chosen(dataset: Samples, wanted: Sequence[str]) -> list[Task]:
     """The tasks to score, each of which the dataset must have truth for."""
-    for name in wanted or ():
-        tasks.task(name)  # an unknown name is another error than a task without truth
-        if name not in dataset.tasks:
+    chosen = [tasks.task(name) for name in wanted or dataset.tasks]
+    for task in chosen:
+        if task.name not in dataset.tasks:
             raise CannotDo(
-                f"'{dataset.name}' has no truth for task '{name}', "
+                f"'{dataset.name}' has no truth for task '{task.name}', "
                 f"only for {', '.join(dataset.tasks)}."
             )
-    return wanted or dataset.tasks
+    return chosen
 
 
 # --- loading and batching ------------------------------------------------------------------------
@@ -302,7 +309,7 @@ def _ahead(load: Callable[[str], T], ids: Sequence[str], depth: int = 2) -> Iter
 
 
 @contextmanager
-def _blame(model: object, ids: Sequence[str]) -> Iterator[None]:
+def _blame(model: str, ids: Sequence[str]) -> Iterator[None]:
     """Name the images that a model, or the use of its answer, failed on."""
     try:
         yield
@@ -312,12 +319,8 @@ def _blame(model: object, ids: Sequence[str]) -> Iterator[None]:
         out_of_memory = isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__
         advice = " Try a smaller --batch-size." if out_of_memory and len(ids) > 1 else ""
         raise AnswerFailed(
-            f"{_name(model)} failed on {about}: {said}.{advice} What was finished is kept."
+            f"Model '{model}' failed on {about}: {said}.{advice} What was finished is kept."
         ) from error
-
-
-def _name(model: object) -> str:
-    return f"Model '{getattr(model, 'name', None) or type(model).__name__}'"
 
 
 def _synchronise() -> None:

@@ -52,13 +52,14 @@ def execute(
         for planned in plan
         if planned.problem is not None
     )
-    hopeful = [planned.job for planned in plan if planned.problem is None]
-    events = executor.map(do, hopeful)
-    for event in chain(hopeless, events):
+    hopeful = [planned for planned in plan if planned.problem is None]
+    keys = {planned.job.model_dump_json(): planned.key for planned in hopeful}
+    for event in chain(hopeless, executor.map(do, [planned.job for planned in hopeful])):
         if isinstance(event, Finished):
             store.append(event.record)
         elif isinstance(event, Failed):
-            store.append_failure(event.failure)
+            key = keys.get(event.job.model_dump_json())
+            store.append_failure(event.failure.model_copy(update={"key": key}))
         yield event
         if fail_fast and isinstance(event, Failed):
             return

@@ -67,7 +67,7 @@ def load_dataset(
     >>> dataset = load_dataset("shapes")
     >>> sample = dataset.load(dataset.ids[0])
     >>> sample.image.shape, sorted(sample.truths)[:3]
-    ((256, 256, 3), ['instance', 'panoptic', 'semantic'])
+    ((128, 128, 3), ['instance', 'panoptic', 'semantic'])
     """
     spec = catalog.dataset(str(name), specs)
     return open_dataset(
@@ -256,7 +256,7 @@ def _assigned(
         job = job.model_copy(update={"limit": None})  # nothing is left out: not partial
     return Assignment(
         job,
-        examine(model, dataset, card.for_dataset(dataset.name), job.tasks),
+        examine(model, dataset, card.for_dataset(dataset.name), job.tasks, name=job.model),
         model_used(job.model, model),
         DatasetUsed(name=dataset.name, split=dataset.split, fingerprint=dataset.fingerprint),
         device=device,

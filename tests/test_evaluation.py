@@ -44,7 +44,7 @@ def test_a_model_that_can_do_nothing_is_refused_before_any_image_is_read() -> No
         def load(self, id: str) -> Sample:
             raise AssertionError
 
-    with pytest.raises(CannotDo, match=r"'toy-model' can do nothing that 'toy' asks.*Painter"):
+    with pytest.raises(CannotDo, match=r"'ToyModel' can do nothing that 'toy' asks.*Painter"):
         examine(ToyModel(), Unreadable(tasks=("painting",)), CARD)
 
 
@@ -130,9 +130,7 @@ def test_fail_fast_stops_at_the_first_unreadable_image() -> None:
 def test_an_exception_in_the_model_names_the_image_and_keeps_those_before() -> None:
     outcomes = examine(ToyModel(fails_on=3), ToyDataset(), CARD).outcomes()
     assert [next(outcomes).id for _ in range(3)] == ["000.png", "001.png", "002.png"]
-    with pytest.raises(
-        AnswerFailed, match=r"'toy-model' failed on image '003.png'.*bulb"
-    ) as caught:
+    with pytest.raises(AnswerFailed, match=r"'ToyModel' failed on image '003.png'.*bulb") as caught:
         next(outcomes)
     assert isinstance(caught.value.__cause__, RuntimeError)
 

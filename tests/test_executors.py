@@ -61,6 +61,7 @@ def test_a_failed_job_is_a_row_and_the_others_go_on(executor: Executor, tmp_path
         "failing",
     }
     failures = {failure.job["model"]: failure for failure in store.failures()}
+    assert {f.key for f in failures.values()} < {planned.key for planned in jobs}
     assert failures["absent"].reason == "There is no checkpoint at absent.pt."
     assert failures["absent"].traceback is None, "the user can mend it"
     assert "ZeroDivisionError" in failures["buggy"].reason

@@ -146,7 +146,7 @@ def assignment(
     dataset, model = dataset or ToyDataset(), model or ToyModel()
     return Assignment(
         Job(model=model.name, dataset=dataset.name, limit=limit),
-        examine(model, dataset, CARD),
+        examine(model, dataset, CARD, name=model.name),
         ModelUsed(name=model.name),
         DatasetUsed(name=dataset.name, split=dataset.split, fingerprint=dataset.fingerprint),
         batch_size=batch_size,

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TextIO
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -105,7 +105,7 @@ def leaderboard_table(board: Leaderboard, *, title: str = "") -> Table:
     """
     systems = board.values.index.to_frame(index=False)
     said, notes = _who(systems)
-    columns = [(str(d), str(t), str(n)) for d, t, n in board.values.columns.to_list()]
+    columns: list[Any] = board.values.columns.to_list()
     best = board.values.max().where(board.values.notna().sum() > 1)
     rows = []
     for place, system in enumerate(systems.to_dict("records")):
