@@ -95,6 +95,10 @@ def claims(kind: Kind[Any], search: Search = ()) -> Mapping[str, Traversable]:
 
 def _folders(kind: Kind[Any], search: Search) -> Iterator[Traversable]:
     shipped: list[Traversable] = [files("dataset_specs")]
+    for own in search:
+        if not any((own / each.folder).is_dir() for each in KINDS):
+            names = ", ".join(each.folder for each in KINDS)
+            raise UsageError(f"The folder of specs {own} has none of the folders {names}.")
     for root in (*shipped, *plugged_in().values(), *search):
         folder = root.joinpath(kind.folder)
         if folder.is_dir():

@@ -42,6 +42,12 @@ def test_a_users_own_specs_are_found_beside_the_shipped_ones(tmp_path):
     assert "mine" not in catalog.datasets()
 
 
+def test_a_folder_of_specs_that_is_laid_out_otherwise_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text(SPEC)
+    with pytest.raises(UsageError, match="has none of the folders datasets, suites"):
+        catalog.datasets([tmp_path])
+
+
 def test_a_spec_is_found_by_its_path(tmp_path):
     own(tmp_path, mine=SPEC)
     assert catalog.dataset(str(tmp_path / "datasets" / "mine.yaml")).name == "mine"
@@ -105,6 +111,22 @@ def test_a_dataset_is_added_by_one_file_and_no_code(tmp_path):
     sample = dataset.load("one")
     assert sample.truths["semantic"][0, :4].tolist() == [0, 1, 1, -1]
     assert sample.prompt.prompts[1] == ("plant", "leaf")
+
+
+def test_another_packages_specs_are_found_and_a_broken_one_is_told(tmp_path, monkeypatch):
+    (tmp_path / "toy_specs").mkdir()
+    own(tmp_path / "toy_specs", theirs=SPEC)
+    (tmp_path / "toy_specs" / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [
+        EntryPoint("toys", "toy_specs", "bench.datasets"),
+        EntryPoint("wreck", "no_such_package", "bench.datasets"),
+    ]
+    monkeypatch.setattr(catalog, "entry_points", lambda group: EntryPoints(points))
+    assert catalog.dataset("theirs").name == "theirs"
+    assert "No module named 'no_such_package'" in catalog.broken()["wreck"]
+    with pytest.raises(UnknownName, match="'wreck' is broken"):
+        catalog.dataset("wrecked")
 
 
 # --- models --------------------------------------------------------------------------------------

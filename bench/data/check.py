@@ -222,7 +222,10 @@ class _Split:
         for dataset in self.opened.values():
             for note in dataset.notes:
                 yield Finding(
-                    Severity.NOTE, self.name, note, "The classes are those of the report."
+                    Severity.NOTE,
+                    self.name,
+                    note,
+                    "Scored are the classes that this report counts.",
                 )
             for source in dataset.truths.values():
                 if isinstance(source, InstancesFile) and 0 in source.labels:

@@ -65,9 +65,11 @@ class ValueTable:
         self, values: Int[np.ndarray, "height width"], path: Path
     ) -> Int[np.ndarray, "height width"]:
         """The labels of an image's values; `DataError` naming those that are no class."""
-        if values.size and int(values.max()) >= len(self._lookup):
-            self._grow(int(values.max()))
-        labels: Int[np.ndarray, "height width"] = self._lookup[values]
+        last = len(self._lookup) - 1
+        strange = (values > last) | (values < 0)
+        labels: Int[np.ndarray, "height width"] = self._lookup.take(values, mode="clip")
+        if strange.any():
+            labels[strange] = self._rest
         if self._rest == _UNLISTED and labels.size and int(labels.min()) == _UNLISTED:
             raise unlisted_values(path, np.unique(values[labels == _UNLISTED]).tolist())
         return labels
@@ -76,11 +78,6 @@ class ValueTable:
         """The label of one value; `None` for one that is no class and not void."""
         label = int(self._lookup[value]) if value < len(self._lookup) else self._rest
         return None if label == _UNLISTED else label
-
-    def _grow(self, most: int) -> None:
-        longer = np.full(most + 1, self._rest, np.int32)
-        longer[: len(self._lookup)] = self._lookup
-        self._lookup = longer
 
 
 def unlisted_values(path: Path, values: Collection[Any]) -> DataError:

@@ -88,6 +88,15 @@ def test_a_value_that_is_no_class_is_an_error_or_void_as_the_spec_says(tmp_path)
     ]
 
 
+@pytest.mark.parametrize("strange", [-1, 2**31 - 1])
+def test_values_far_from_any_class_are_told_like_others(tmp_path, strange):
+    image = values(0, strange, 1, dtype=np.int32)
+    with pytest.raises(DataError, match=f"has the value {strange}, which is neither"):
+        read(tmp_path, image, suffix="tif")
+    found = read(tmp_path, image, suffix="tif", unlisted="leave-out")
+    assert found[:3, 0].tolist() == [0, VOID, 1]
+
+
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
