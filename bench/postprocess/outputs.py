@@ -127,7 +127,8 @@ class Objects:
         self._queries, self._mask_of = torch.unique(picks.queries, return_inverse=True)
         _, most = grid.bounds
         self.needed = np.zeros(most.shape, bool)
-        self.needed[:, :, self._queries] = most[:, :, self._queries].numpy() > 0
+        # as numpy: it takes a tensor of one index for a plain number, and drops the axis
+        self.needed[:, :, self._queries.numpy()] = most[:, :, self._queries].numpy() > 0
         # Zeroed pages are not touched, and take no memory, before something is written to them.
         self._inside = torch.from_numpy(np.zeros((len(self._queries), *grid.shape), bool))
         self._above_half = torch.zeros(len(self._queries), dtype=torch.float64)
