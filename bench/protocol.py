@@ -126,15 +126,17 @@ class MaskResize(StrEnum):
     """Mask2Former: the same two steps, bilinear without antialiasing."""
 
 
-class ImageQueryMask(StrEnum):
-    """Whether X-Decoder's image query looks at the image through its own predicted mask."""
+class FreedRow(StrEnum):
+    """Which of X-Decoder's queries sees the whole image, beside its own predicted mask.
 
-    RELEASED = "released"
-    """It does, in every task: the released code means to free it and slices one row past it. With
-    phrases, the row it frees instead is the first copy of the object queries. The released weights
-    were trained so."""
-    FREED = "freed"
-    """It sees the whole image, and no other row is touched: what that line was written for."""
+    The line of the released code that means to free the image query addresses one row past it.
+    """
+
+    ONE_PAST_IMAGE = "one-past-image"
+    """As released, and as the released weights were trained: none in segmentation; with phrases,
+    the first copy of the object queries."""
+    IMAGE = "image"
+    """What the line was written for: the image query."""
 
 
 class MiouAverage(StrEnum):
@@ -302,7 +304,7 @@ class Protocol(Strict):
     """Cut out of a prompt wherever they stand (COCO's -merged, -other, -stuff)."""
     background: BackgroundRule = BackgroundRule.PROMPTED
     mask_resize: MaskResize = MaskResize.BICUBIC_ANTIALIAS
-    image_query_mask: ImageQueryMask = ImageQueryMask.RELEASED
+    freed_row: FreedRow = FreedRow.ONE_PAST_IMAGE
     semantic: SemanticRule = SemanticRule()
     panoptic: PanopticRule = PanopticRule()
     instance: InstanceRule = InstanceRule()
