@@ -206,7 +206,7 @@ class Partition:
         leader = can_win.to(torch.int16).argmax(-1)
         is_open = (can_win.sum(-1) > 1) | self._mixed.gather(-1, leader[:, :, None])[:, :, 0]
         self._rivals = can_win & is_open[:, :, None]
-        self.needed[:, :, self._picks.queries] = (self._rivals | self._mixed).numpy()
+        self.needed[:, :, self._picks.queries.numpy()] = (self._rivals | self._mixed).numpy()
         for column, across in enumerate(grid.columns):
             for row, down in enumerate(grid.rows):
                 area = across.pixels, down.pixels
