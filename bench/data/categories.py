@@ -6,7 +6,7 @@ one becomes the other, and what was decided on the way is kept as notes.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -89,17 +89,10 @@ def read_categories(
     real = [c for c in categories if not is_placeholder(c, categories, used)]
     if not real:
         raise DataError(f"{path} names no category.")
-    notes = [
-        f"left out category {c.id} '{c.name}': a placeholder for the whole export, without "
-        "annotations"
-        for c in categories
-        if c not in real
-    ]
     names: dict[str, int] = {}
     prompts: list[tuple[str, ...]] = []
     things: set[int] = set()
     labels: dict[int, int] = {}
-    repeated = {name for name, n in Counter(c.name for c in real).items() if n > 1}
     for category in real:
         name = category.name
         if name in names and duplicates is DuplicateNames.KEEP:
@@ -110,17 +103,27 @@ def read_categories(
         labels[category.id] = names[name]
         if category.thing is not False:
             things.add(names[name])
-    notes += [
-        f"categories {_ids(real, name)} are all called '{name}': "
-        + ("they count as one class" if duplicates is DuplicateNames.MERGE else "kept apart")
-        for name in sorted(repeated)
-    ]
     vocabulary = Vocabulary(tuple(names), tuple(prompts), frozenset(things))
-    return Categories(path, vocabulary, MappingProxyType(labels), tuple(notes))
+    notes = (*_left_out(categories, real), *_repeated(real, duplicates))
+    return Categories(path, vocabulary, MappingProxyType(labels), notes)
 
 
-def _ids(categories: Iterable[Category], name: str) -> str:
-    return ", ".join(str(c.id) for c in categories if c.name == name)
+def _left_out(categories: Iterable[Category], real: list[Category]) -> Iterator[str]:
+    for category in categories:
+        if category not in real:
+            yield (
+                f"left out category {category.id} '{category.name}': a placeholder for the whole "
+                "export, without annotations"
+            )
+
+
+def _repeated(real: list[Category], duplicates: DuplicateNames) -> Iterator[str]:
+    merged = duplicates is DuplicateNames.MERGE
+    for name, n in Counter(category.name for category in real).items():
+        if n > 1:
+            ids = ", ".join(str(category.id) for category in real if category.name == name)
+            decision = "they count as one class" if merged else "they are kept apart"
+            yield f"categories {ids} are all called '{name}': {decision}"
 
 
 def labels_of(

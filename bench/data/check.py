@@ -228,13 +228,8 @@ class _Split:
                     "Scored are the classes that this report counts.",
                 )
             for source in dataset.truths.values():
-                if isinstance(source, InstancesFile) and 0 in source.labels:
-                    yield Finding(
-                        Severity.NOTE,
-                        self.name,
-                        "category ids start at 0",
-                        "None here; tools that take 0 for background lose that class.",
-                    )
+                if isinstance(source, InstancesFile):
+                    yield from _of_ids(self.name, source)
 
     def _of_classes(self) -> Iterator[Finding]:
         for task, dataset in self.opened.items():
@@ -255,6 +250,21 @@ class _Split:
                 if task != "instance":
                     meaning = "They are void throughout and change no score."
                 yield Finding(Severity.NOTE, self.name, what, meaning)
+
+
+def _of_ids(split: str, source: InstancesFile) -> Iterator[Finding]:
+    """What the numbering of a COCO file does to other tools."""
+    if 0 in source.labels:
+        meaning = "None here; tools that take 0 for background lose that class."
+        yield Finding(Severity.NOTE, split, "category ids start at 0", meaning)
+    rows = (row for rows in source.coco.annotations.values() for row in rows)
+    twice = sum(n > 1 for n in Counter(row.get("id") for row in rows).values())
+    if twice:
+        what = f"{twice} annotation ids are used more than once"
+        meaning = (
+            "None here; pycocotools reads the last annotation of an id in place of the others."
+        )
+        yield Finding(Severity.WARNING, split, what, meaning)
 
 
 def _scored(vocabulary: Vocabulary, task: str) -> list[str]:

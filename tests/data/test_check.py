@@ -57,6 +57,12 @@ def test_ids_from_zero_placeholders_and_images_without_truth_are_told(tmp_path):
     assert said(report, "1 of 3 images have no instance truth")
 
 
+def test_an_annotation_id_that_is_used_twice_is_told(tmp_path):
+    root = write_roboflow(tmp_path)
+    edit(root, lambda c: c["annotations"][2].update(id=1))
+    assert said(report_of(root), "1 annotation ids are used more than once")
+
+
 def test_an_image_in_two_splits_is_found_by_its_content(tmp_path):
     root = write_roboflow(tmp_path)
     shutil.copy(root / "train" / "train-0_jpg.rf.0.jpg", root / "valid" / "valid-1_jpg.rf.1.jpg")
