@@ -35,37 +35,30 @@ def cider(captions: Captions, tables: list[Counts]) -> Float[np.ndarray, " image
 def _similarity(captions: Captions, table: Counts) -> Float[np.ndarray, " caption"]:
     """Cosine between each reference and its image's candidate, over runs of one length."""
     image = captions.image[table.caption]
-    is_reference = captions.is_reference[table.caption]
-    weight = (
-        table.count
-        * _rarity(image[is_reference], table.run[is_reference], table, captions)[table.run]
-    )
+    true = captions.is_reference[table.caption]
+    key = image * table.runs + table.run
+    rarity = _rarity(np.unique(key[true]) % table.runs, table.runs, len(captions.per_image))
+    weight = table.count * rarity[table.run]
     norm = np.sqrt(np.bincount(table.caption, weight**2, len(captions.lengths)))
 
-    key = image * table.runs + table.run
-    said_key, said_weight = key[~is_reference], weight[~is_reference]
-    place = np.searchsorted(said_key, key[is_reference])
-    place = np.minimum(place, max(len(said_key) - 1, 0))
+    said_key, said_weight = key[~true], weight[~true]  # rows are in the order of keys
     if not len(said_key):
         return np.zeros(len(captions.lengths))
-    both = said_key[place] == key[is_reference]
-    true_weight = weight[is_reference][both]
+    place = np.minimum(np.searchsorted(said_key, key[true]), len(said_key) - 1)
+    both = said_key[place] == key[true]
+    true_weight = weight[true][both]
     shared = np.minimum(said_weight[place[both]], true_weight) * true_weight
-    agreement: Float[np.ndarray, " caption"] = np.bincount(
-        table.caption[is_reference][both], shared, len(captions.lengths)
-    )
+    agreement = np.bincount(table.caption[true][both], shared, len(captions.lengths))
     scale = norm * norm[captions.candidate][captions.image]
-    np.divide(agreement, scale, out=agreement, where=scale > 0)
-    return agreement
+    cosine: Float[np.ndarray, " caption"] = agreement / np.where(scale > 0, scale, 1)
+    return cosine
 
 
-def _rarity(
-    image: Int[np.ndarray, " row"], run: Int[np.ndarray, " row"], table: Counts, captions: Captions
-) -> Float[np.ndarray, " run"]:
-    """log(images / images whose references hold the run), by run; rows are of references."""
-    seen = np.unique(image * table.runs + run) % table.runs
-    frequency = np.bincount(seen, minlength=table.runs)
-    rarity: Float[np.ndarray, " run"] = np.log(len(captions.per_image)) - np.log(
-        np.maximum(frequency, 1)
-    )
+def _rarity(seen: Int[np.ndarray, " pair"], runs: int, images: int) -> Float[np.ndarray, " run"]:
+    """log(images / images whose references hold the run), by run.
+
+    `seen` has a run once for every image whose references hold it.
+    """
+    frequency = np.bincount(seen, minlength=runs)
+    rarity: Float[np.ndarray, " run"] = np.log(images) - np.log(np.maximum(frequency, 1))
     return rarity

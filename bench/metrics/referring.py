@@ -58,7 +58,9 @@ class ReferringSegmentation:
 
         def total(values: np.ndarray) -> Float[np.ndarray, " draw"]:
             """The weighted sum over expressions."""
-            return weights @ np.bincount(image, values, len(statistics))
+            per_image = np.bincount(image, values, len(statistics)).astype(np.float64)
+            total: Float[np.ndarray, " draw"] = weights @ per_image
+            return total
 
         n = total(np.ones(len(image)))
         with np.errstate(invalid="ignore"):

@@ -105,7 +105,8 @@ class _Questions:
         self, weights: Int[np.ndarray, "draw image"], values: Float[np.ndarray, " question"]
     ) -> Float[np.ndarray, " draw"]:
         """The weighted sum over questions."""
-        total: Float[np.ndarray, " draw"] = weights @ np.bincount(self._image, values, self._images)
+        per_image = np.bincount(self._image, values, self._images).astype(np.float64)
+        total: Float[np.ndarray, " draw"] = weights @ per_image
         return total
 
     def mean(
