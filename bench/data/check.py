@@ -262,7 +262,7 @@ def _of_ids(split: str, source: InstancesFile) -> Iterator[Finding]:
     if twice:
         what = f"{twice} annotation ids are used more than once"
         meaning = (
-            "None here; pycocotools reads the last annotation of an id in place of the others."
+            "None here; pycocotools reads the last one of an id in place of the others."
         )
         yield Finding(Severity.WARNING, split, what, meaning)
 
