@@ -261,9 +261,7 @@ def _of_ids(split: str, source: InstancesFile) -> Iterator[Finding]:
     twice = sum(n > 1 for n in Counter(row.get("id") for row in rows).values())
     if twice:
         what = f"{twice} annotation ids are used more than once"
-        meaning = (
-            "None here; pycocotools reads the last one of an id in place of the others."
-        )
+        meaning = "None here; pycocotools reads the last one of an id in place of the others."
         yield Finding(Severity.WARNING, split, what, meaning)
 
 
