@@ -284,7 +284,8 @@ class MaskAveragePrecision:
 class BoxAveragePrecision(MaskAveragePrecision):
     """Scores instances by the overlap of their boxes; a mask's tight box where none is stated.
 
-    An object's size stays that of its annotation, as in pycocotools.
+    As in pycocotools, the size of an object stays that of its annotation, and the size of a
+    detection without a stated box that of its mask.
     """
 
     prefix = "box "
@@ -295,11 +296,11 @@ class BoxAveragePrecision(MaskAveragePrecision):
         chosen: Int[np.ndarray, " chosen"],
         objects: Sequence[TrueInstance],
     ) -> "Masks | Boxes":
-        if prediction.boxes is None:
-            said = rle.boxes([prediction.masks[i] for i in chosen])
-        else:
-            said = np.asarray(prediction.boxes, np.float64)[chosen]
         true = np.array([o.box or rle.boxes([o.mask])[0] for o in objects]).reshape(-1, 4)
+        if prediction.boxes is None:
+            masks = [prediction.masks[i] for i in chosen]
+            return Boxes(rle.areas(masks), rle.boxes(masks), true)
+        said = np.asarray(prediction.boxes, np.float64)[chosen]
         return Boxes(rle.box_areas(said), said, true)
 
 
@@ -331,7 +332,7 @@ class Masks:
 class Boxes:
     """The boxes of an image's detections and objects."""
 
-    areas: Float[np.ndarray, " detection"]
+    areas: Num[np.ndarray, " detection"]
     """The sizes of the detections, for the size ranges."""
     predicted: Float[np.ndarray, "detection 4"]
     true: Float[np.ndarray, "object 4"]
