@@ -5,6 +5,12 @@ with replacement, many times over, and scoring each draw, shows how far the scor
 of the draw alone (Efron and Tibshirani, An Introduction to the Bootstrap, chapters 6, 13 and 15).
 Nothing is inferred again: a draw is a set of weights over the images' statistics.
 
+Intervals are basic ones: the spread of the draws around the score, turned round it. Percentiles of
+the draws would be wrong for average precision, which flatters few images: interpolation takes the
+best precision to the right, and the more so the fewer there are. Draws flatter twice, and their
+percentiles lie too high. With 100 images of a simulated detector they held the AP over all images
+in 70 % of 120 trials, the basic interval in 93 %; for PQ and mIoU both hold it equally often.
+
 What the interval does not cover: other training seeds, other prompts, other annotators.
 """
 
@@ -62,7 +68,7 @@ class Difference:
     """Ours minus theirs."""
     interval: Interval
     p: float
-    """Two-sided: how often draws put the difference on the other side of zero, at most."""
+    """Two-sided: how often a draw moves the difference by as much as it is away from zero."""
     images: int
     """How many images both runs scored."""
 
@@ -78,9 +84,13 @@ def intervals(
     level: float = LEVEL,
     seed: int = SEED,
 ) -> dict[str, Interval]:
-    """A percentile interval for every score of `meter`; NaN where there is nothing to score."""
+    """An interval for every score of `meter`; NaN where there is nothing to score."""
     drawn = resampled(meter, statistics, resamples=resamples, seed=seed)
-    return {name: _interval(values, level) for name, values in drawn.items()}
+    found = meter.compute(statistics)
+    return {
+        name: _within_range(basic_interval(found[name].value, values, level), values)
+        for name, values in drawn.items()
+    }
 
 
 def differences(
@@ -101,15 +111,12 @@ def differences(
     left, right = meter.compute(ours), meter.compute(theirs)
     ours_drawn = resampled(meter, ours, resamples=resamples, seed=seed)
     theirs_drawn = resampled(meter, theirs, resamples=resamples, seed=seed)
-    return {
-        name: Difference(
-            left[name].value - right[name].value,
-            _interval(moved := values - theirs_drawn[name], level),
-            _two_sided(moved),
-            len(ours),
-        )
-        for name, values in ours_drawn.items()
-    }
+    found = {}
+    for name, values in ours_drawn.items():
+        value, drawn = left[name].value - right[name].value, values - theirs_drawn[name]
+        interval = basic_interval(value, drawn, level)
+        found[name] = Difference(value, interval, two_sided(value, drawn), len(ours))
+    return found
 
 
 def resampled(
@@ -147,22 +154,32 @@ def _scored(
     return {name: np.array([scores[name].value for scores in scored]) for name in scored[0]}
 
 
-def _interval(values: Draws, level: float) -> Interval:
-    """Percentiles over the draws that have a score: a rare class may be in none."""
-    known = values[~np.isnan(values)]
+def basic_interval(value: float, drawn: Draws, level: float = LEVEL) -> Interval:
+    """The spread of draws around a value, turned round it (Davison and Hinkley 1997, equation 5.6).
+
+    Draws without a score are left out: a rare class may be in none of their images.
+    """
+    known = drawn[~np.isnan(drawn)]
     if not known.size:
         return Interval(float("nan"), float("nan"), level)
     low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(low), float(high), level)
+    return Interval(float(2 * value - high), float(2 * value - low), level)
 
 
-def _two_sided(moved: Draws) -> float:
-    """Twice the smaller tail at zero; one draw more than there were keeps it above zero."""
-    known = moved[~np.isnan(moved)]
+def _within_range(interval: Interval, drawn: Draws) -> Interval:
+    """The part that a score can take: none is negative, and fractions end at 1."""
+    largest = 1.0 if np.nanmax(drawn, initial=0.0) <= 1 else np.inf
+    low, high = np.clip([interval.low, interval.high], 0.0, largest)
+    return Interval(float(low), float(high), interval.level)
+
+
+def two_sided(value: float, drawn: Draws) -> float:
+    """How often a draw lies as far from `value` as zero does; never quite 0, for draws are few."""
+    known = drawn[~np.isnan(drawn)]
     if not known.size:
         return float("nan")
-    tail = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    return float(min(1.0, 2 * (tail + 1) / (known.size + 1)))
+    as_far = int((np.abs(known - value) >= abs(value)).sum())
+    return float((as_far + 1) / (known.size + 1))
 
 
 # --- from records --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ class Mean:
 
 
 class FastMean(Mean):
-    def resample(self, statistics: Sequence[Statistics], weights: np.ndarray) -> dict[str, object]:
+    def resample(self, statistics: Sequence[Statistics], weights: np.ndarray) -> dict[str, Any]:
         values = np.array([float(s["x"]) for s in statistics])
         return {"mean": weights @ values / weights.sum(1)}
 
@@ -69,6 +70,46 @@ def test_intervals_cover_the_truth_as_often_as_they_say() -> None:
         found = intervals(FastMean(), of(generator.normal(0, 1, 60)), resamples=200)["mean"]
         covered += found.low <= 0 <= found.high
     assert 0.90 <= covered / 300 <= 0.98
+
+
+class Length(Mean):
+    """The squared length of a mean vector: like AP, it is flattered by few images."""
+
+    def compute(
+        self, statistics: Sequence[Statistics], weights: Sequence[int] | None = None
+    ) -> dict[str, Score]:
+        times = np.ones((1, len(statistics))) if weights is None else np.array([weights])
+        return {"mean": Score(float(self.resample(statistics, times)["mean"][0]), 1)}
+
+    def resample(self, statistics: Sequence[Statistics], weights: np.ndarray) -> dict[str, Any]:
+        vectors = np.array([s["x"] for s in statistics])
+        return {"mean": ((weights @ vectors / weights.sum(1)[:, None]) ** 2).sum(1)}
+
+
+def test_intervals_hold_the_truth_of_a_score_that_few_images_flatter() -> None:
+    generator, truth = np.random.default_rng(3), 10 * 0.5**2
+    basic = percentile = 0
+    for _ in range(200):
+        vectors = [{"x": x} for x in generator.normal(0.5, 1, (40, 10))]
+        found = intervals(Length(), vectors, resamples=200)["mean"]
+        basic += found.low <= truth <= found.high
+        drawn = resampled(Length(), vectors, resamples=200, seed=0)["mean"]
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        percentile += bool(low <= truth <= high)
+    assert basic / 200 > 0.88
+    assert percentile < basic - 10, "the interval that we do not use"
+
+
+def test_intervals_of_fractions_stay_between_0_and_1() -> None:
+    for value in (0.0, 0.02, 0.98, 1.0):
+        values = np.random.default_rng(0).random(30) < value
+        found = intervals(FastMean(), of(values.astype(float)))["mean"]
+        assert 0 <= found.low <= found.high <= 1
+
+
+def test_intervals_of_unbounded_scores_may_pass_1() -> None:
+    found = intervals(FastMean(), of(np.random.default_rng(0).normal(1.0, 0.5, 30)))["mean"]
+    assert found.high > 1
 
 
 def test_a_seed_gives_one_interval() -> None:
