@@ -6,6 +6,8 @@ rounding. The attention maps between layers need masks at the sizes of the coars
 there the features are resized once per level, and the products are taken on the small grid.
 """
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -15,8 +17,32 @@ from torch import Tensor, nn
 def resize(
     maps: Float[Tensor, "batch channel height width"], size: tuple[int, int]
 ) -> Float[Tensor, "batch channel new_height new_width"]:
-    """Bicubic with antialiasing: what X-Decoder resizes every mask with."""
-    return F.interpolate(maps, size=size, mode="bicubic", align_corners=False, antialias=True)
+    """Bicubic with antialiasing: what X-Decoder resizes every mask with.
+
+    The same linear map as `torch.nn.functional.interpolate`, as one matrix per axis: many times
+    faster for the hundreds of channels of a channels-last map.
+    """
+    height, width = (
+        resizing(old, new, maps.device, maps.dtype)
+        for old, new in zip(maps.shape[2:], size, strict=True)
+    )
+    places = maps.permute(0, 2, 3, 1)
+    rows = height @ places.flatten(2)
+    resized = width @ rows.reshape(len(maps), size[0], *places.shape[2:])
+    return resized.permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=64)
+def resizing(
+    old: int, new: int, device: torch.device, dtype: torch.dtype
+) -> Float[Tensor, "new old"]:
+    """The matrix that resizes an axis of `old` places to `new`, as torch itself weighs them."""
+    with torch.inference_mode(False), torch.no_grad():
+        units = torch.eye(old, device=device, dtype=torch.float64)[None, None]
+        weights = F.interpolate(
+            units, size=(new, old), mode="bicubic", align_corners=False, antialias=True
+        )
+        return weights[0, 0].to(dtype)
 
 
 class MaskFeatures:
@@ -48,8 +74,7 @@ class MaskFeatures:
     def at(self, size: tuple[int, int]) -> Float[Tensor, "batch mask_channel height width"]:
         """The features resized, without gradient: they only decide where queries look."""
         if size not in self._at:
-            with torch.no_grad():
-                self._at[size] = resize(self.full().detach(), size)
+            self._at[size] = resize(self.full().detach(), size)
         return self._at[size]
 
     def logits(
