@@ -54,8 +54,8 @@ class CaptionAgreement:
 
     def settle(self, statistics: Sequence[Statistics]) -> list[Statistics]:
         """CIDEr and ROUGE-L of each image, and the sums that BLEU is made of."""
-        if not statistics:
-            return []
+        if not statistics or "cider" in statistics[0]:  # nothing to do, or done
+            return list(statistics)
         captions = Captions(
             np.concatenate([image["words"] for image in statistics]),
             np.concatenate([image["lengths"] for image in statistics]),
@@ -91,8 +91,7 @@ class CaptionAgreement:
         """Every score under each row of weights; word frequencies are those of `statistics`."""
         if not statistics:
             return {name: np.full(len(weights), np.nan) for name in self.names}
-        if "cider" not in statistics[0]:
-            statistics = self.settle(statistics)
+        statistics = self.settle(statistics)
 
         def total(name: str) -> np.ndarray:
             """The weighted sum of a statistic over images."""

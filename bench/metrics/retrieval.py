@@ -53,8 +53,8 @@ class Retrieval:
 
     def settle(self, statistics: Sequence[Statistics]) -> list[Statistics]:
         """Every image's rank for its best text, and the rank of each of its texts; 1 is best."""
-        if not statistics:
-            return []
+        if not statistics or "text_ranks" in statistics[0]:  # nothing to do, or done
+            return list(statistics)
         texts_of = np.array([len(image["texts"]) for image in statistics])
         images = np.concatenate([image["image"] for image in statistics])
         texts = np.concatenate([image["texts"] for image in statistics])
@@ -69,7 +69,7 @@ class Retrieval:
         self, statistics: Sequence[Statistics], weights: Sequence[int] | None = None
     ) -> Scores:
         """Recall over queries; the texts of image `i`, and the image, count `weights[i]` times."""
-        statistics = self._settled(statistics)
+        statistics = self.settle(statistics)
         counts = repeats(statistics, weights)
         values = self.resample(statistics, counts[None])
         n = {
@@ -84,7 +84,7 @@ class Retrieval:
         self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]
     ) -> dict[str, Float[np.ndarray, " draw"]]:
         """Every score under each row of weights; the gallery is that of `statistics`."""
-        statistics = self._settled(statistics)
+        statistics = self.settle(statistics)
         scores = {}
         for way, name in _RANKS.items():
             ranks = [image[name] for image in statistics]
@@ -94,10 +94,6 @@ class Retrieval:
                 with np.errstate(invalid="ignore"):
                     scores[f"{way}@{k}"] = found / asked
         return scores
-
-    def _settled(self, statistics: Sequence[Statistics]) -> Sequence[Statistics]:
-        is_settled = not statistics or "text_ranks" in statistics[0]
-        return statistics if is_settled else self.settle(statistics)
 
 
 def rank_images(

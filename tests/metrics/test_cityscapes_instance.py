@@ -114,14 +114,11 @@ def by_the_tool(scenes, folder, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::ResourceWarning")
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [0, 1, 2, 3, 4, 5, 7, 8, 10])  # the tool fails on 6, 9 and 11
 def test_scores_of_random_scenes_are_those_of_the_cityscapes_tool(seed, tmp_path, monkeypatch):
     generator = np.random.default_rng(seed)
     scenes = [random_scene(generator) for _ in range(4)]
-    try:
-        expected = by_the_tool(scenes, tmp_path, monkeypatch)
-    except IndexError:
-        pytest.skip("the tool stops where every finding of a class is ignored")
+    expected = by_the_tool(scenes, tmp_path, monkeypatch)
     assert_equal(METER.compute(statistics_of(scenes)), expected)
 
 

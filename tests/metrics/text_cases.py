@@ -47,6 +47,7 @@ def check_weights(meter: Meter, statistics: Sequence[Statistics], weights: list[
     """A weight of k counts as k images, on statistics that no longer depend on the set."""
     fixed = settled(meter, statistics)
     repeated = [image for image, k in zip(fixed, weights, strict=True) for _ in range(k)]
+    assert same(meter.compute(settled(meter, fixed)), meter.compute(statistics))
     weighted = meter.compute(fixed, weights)
     assert same(weighted, meter.compute(repeated))
     draws = meter.resample(fixed, np.array([weights, [1] * len(fixed)]))  # type: ignore[attr-defined]
