@@ -225,10 +225,24 @@ class AveragePrecision(Strict):
         return self
 
 
+class VoidRule(StrEnum):
+    """What void pixels and crowds of the truth do to PQ."""
+
+    OF_FORMAT = "of-format"
+    """BDD100K's where its bitmasks are scored as files, because its tool does so; else COCO's."""
+    COCO = "coco"
+    """Void pixels leave the union; an unmatched prediction is excused if more than half of it is
+    void or a crowd of its class (panopticapi)."""
+    BDD100K = "bdd100k"
+    """Void pixels stay in the union; an unmatched prediction is excused if more than half of it is
+    void or a crowd of any class (bdd100k's own evaluation)."""
+
+
 class PanopticMetric(Strict):
     """How PQ is defined: the COCO panoptic API, matches above IoU 0.5, void left out."""
 
     iou_threshold: float = Field(0.5, ge=0.5, lt=1)
+    void: VoidRule = VoidRule.OF_FORMAT
     area: AreaSource = AreaSource.FIELD
     """The size of a true segment: panopticapi reads it from the file and does not count pixels."""
 

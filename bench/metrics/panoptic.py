@@ -2,7 +2,7 @@
 
 A predicted and a true segment of one class match above IoU 0.5; pixels that are void in the truth
 leave the union. Unmatched predictions that lie mostly in void or in a crowd of their class are
-neither right nor wrong. Crowds need not be found.
+neither right nor wrong. Crowds need not be found. (`VoidRule` of the protocol has BDD100K's rule.)
 
 Kept from panopticapi, because published numbers have it: the size of a true segment is the one its
 file states (`PanopticMetric.area`); of several crowds of one class in an image only the last listed
@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from bench.metrics.meter import Score, Scores, Statistics, repeats
 from bench.metrics.runs import PairRuns
-from bench.protocol import AreaSource, PanopticMetric
+from bench.protocol import AreaSource, PanopticMetric, VoidRule
 from bench.types import Panoptic, Segment
 
 _EXCUSED = 0.5
@@ -79,9 +79,12 @@ def count(prediction: Panoptic, truth: Panoptic, metric: PanopticMetric) -> dict
     same = ~crowd[rows] & (true.labels[rows] == said.labels[columns])
     rows, columns = rows[same], columns[same]
     shared = table[rows + 1, columns + 1]
+    bdd100k = metric.void is VoidRule.BDD100K
     void = table[0, 1:-1]
     true_area = _true_area(true, table.sum(axis=1)[1:-1], metric.area)
-    union = said_area[columns] + true_area[rows] - shared - void[columns]
+    union = said_area[columns] + true_area[rows] - shared
+    if not bdd100k:
+        union -= void[columns]
     if (union < shared).any():
         segment = true.segments[int(rows[np.argmax(union < shared)])]
         raise ValueError(
@@ -92,7 +95,10 @@ def count(prediction: Panoptic, truth: Panoptic, metric: PanopticMetric) -> dict
     right = iou > metric.iou_threshold
     missed, unmatched = ~crowd, np.ones(len(said.segments), bool)
     missed[rows[right]], unmatched[columns[right]] = False, False
-    excused = _in_crowd(truth, true, said, table) + void
+    if bdd100k:
+        excused = said_area - table[1:-1, 1:-1][~crowd].sum(axis=0)
+    else:
+        excused = void + _in_crowd(truth, true, said, table)
     wrong = unmatched & (excused / said_area <= _EXCUSED)
     return {
         "matched": true.labels[rows[right]],
@@ -176,7 +182,10 @@ class PanopticQuality:
         self, statistics: Sequence[Statistics], weights: Sequence[int] | None = None
     ) -> Scores:
         """Scores over images; segments of image `i` count `weights[i]` times."""
-        counts = self.counts(statistics, weights)
+        return self.scores(self.counts(statistics, weights))
+
+    def scores(self, counts: "Counts") -> Scores:
+        """The table, from what every class adds up to."""
         table: dict[str, Score] = {}
         for group, members in self._groups.items():
             n = int((counts.matched + counts.missed)[members].sum())

@@ -41,10 +41,9 @@ def _sparse(prediction: LabelMap, truth: LabelMap, classes: int) -> dict[str, np
     rows, columns = np.nonzero(table)
     scored = true_names[rows] != VOID
     rows, columns = rows[scored], columns[scored]
-    names = np.where(said_names == VOID, classes, said_names)
     return {
         "true": true_names[rows].astype(np.int32),
-        "said": names[columns].astype(np.int32),
+        "said": said_names[columns].astype(np.int32),
         "pixels": table[rows, columns],
     }
 
@@ -81,15 +80,14 @@ class MeanIoU:
         self.metric = metric or SemanticMetric()
 
     def measure(self, prediction: LabelMap, truth: LabelMap) -> Statistics:
-        """The non-zero entries of the confusion matrix: `true`, `said` (void last), `pixels`."""
+        """The non-zero entries of the confusion matrix: `true`, `said` (-1: void), `pixels`."""
         return _sparse(prediction, truth, len(self.classes))
 
     def confusion(
         self, statistics: Sequence[Statistics], weights: Sequence[int] | None = None
     ) -> Int[np.ndarray, "true said"]:
         """Pixels by true class and said class over images; the last column is void."""
-        shape = (len(self.classes), len(self.classes) + 1)
-        counts = np.zeros(shape, np.int64)
+        counts = np.zeros((len(self.classes), len(self.classes) + 1), np.int64)
         for image, times in zip(statistics, repeats(statistics, weights), strict=True):
             counts[image["true"], image["said"]] += times * image["pixels"]
         return counts
