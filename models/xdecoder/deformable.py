@@ -73,7 +73,7 @@ class DeformablePixelDecoder(nn.Module):
                 for size, x, embedding in zip(sizes, maps, self.level_embedding, strict=True)
             ]
         )
-        centres = torch.cat([place_centres(*size) for size in sizes]).to(position)
+        centres = torch.cat([place_centres(*size) for size in sizes]).to(position.device)
         tokens = torch.cat([x.flatten(2).mT for x in maps], dim=1)
         for layer in self.encoder:
             tokens = layer(tokens, position, centres, sizes)
@@ -157,8 +157,7 @@ class DeformableAttention(nn.Module):
         parts = torch.split(values, [height * width for height, width in sizes], dim=2)
         read = torch.zeros_like(values[:, :, :1])
         for level, ((height, width), part) in enumerate(zip(sizes, parts, strict=True)):
-            scale = offsets.new_tensor((width, height))
-            points = centres[:, None] + offsets[:, :, level] / scale
+            points = centres[:, None] + offsets[:, :, level] / centres.new_tensor((width, height))
             seen = sample(part.reshape(*part.shape[:2], height, width), points)
             read = read + (seen * weights[:, None, :, level]).sum(dim=-1)
         out: Tensor = self.proj(read.view(batch, channels, count).mT)
@@ -170,9 +169,12 @@ def sample(
 ) -> Float[Tensor, "map channel query point"]:
     """Values at points (x, y), fractions of the map, between the four nearest places.
 
-    Around the map, all is zero.
+    Around the map, all is zero. Half precision would place points on a coarse raster, so this is
+    computed in single precision at least.
     """
-    return F.grid_sample(values, 2 * points - 1, mode="bilinear", align_corners=False)
+    grid = 2 * points - 1
+    read = F.grid_sample(values.to(grid.dtype), grid, mode="bilinear", align_corners=False)
+    return read.to(values.dtype)
 
 
 def place_centres(height: int, width: int) -> Float[Tensor, "places 2"]:

@@ -190,3 +190,17 @@ def test_a_fresh_deformable_head_looks_in_a_direction_of_its_own() -> None:
     distance = offsets.abs().amax(-1)
     torch.testing.assert_close(distance, torch.arange(1.0, 5.0).expand(8, 3, 4))
     assert len({tuple(x) for x in offsets[:, 0, 0].round(decimals=3).tolist()}) == 8
+
+
+@pytest.mark.parametrize("config", [PLAIN, DEFORMABLE], ids=["plain", "deformable"])
+def test_half_precision_stays_within_its_rounding(config: PixelDecoderConfig) -> None:
+    single = build_pixel_decoder(config, CHANNELS)
+    half = build_pixel_decoder(config, CHANNELS).bfloat16()
+    half.load_state_dict(single.state_dict())
+    levels = some_levels(320, 256)
+    with torch.inference_mode():
+        expected = single(levels)
+        found = half(Levels(*(level.bfloat16() for level in levels)))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.dtype == torch.bfloat16
+        assert (ours.float() - theirs).abs().mean() < 0.03 * theirs.abs().mean()
