@@ -198,19 +198,49 @@ def meters_of(record: Record) -> dict[str, tuple[Meter, ...]]:
 def record_intervals(
     record: Record, store: Store, *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[tuple[str, str], Interval]:
-    """An interval for every score of a record, by task and score; empty without statistics."""
-    outcomes = None if record.reported else store.statistics(record.key)
-    if outcomes is None:
+    """An interval for every score of a record, by task and score; empty without statistics.
+
+    They are computed once and kept in the run's folder.
+    """
+    if record.reported:
         return {}
-    scored = [outcome for outcome in outcomes.values() if outcome.failure is None]
+    how = f"basic bootstrap, level {LEVEL}, {resamples} draws, seed {seed}, {_rests_on(record)}"
+    kept = store.intervals(record.key, how)
+    if kept is None:
+        outcomes = store.statistics(record.key)
+        if outcomes is None:
+            return {}
+        kept = _computed(record, outcomes, resamples, seed)
+        store.keep_intervals(record.key, how, kept)
     return {
-        (task, name): interval
-        for task, meters in meters_of(record).items()
-        for index, meter in enumerate(meters)
-        for name, interval in intervals(
-            meter, _of_meter(scored, task, index), resamples=resamples, seed=seed
-        ).items()
+        (task, name): Interval(*(float("nan") if bound is None else bound for bound in bounds))
+        for task, of_task in kept.items()
+        for name, bounds in of_task.items()
     }
+
+
+def _rests_on(record: Record) -> str:
+    """The session that ended the run: one that goes on with it has other images."""
+    assert record.provenance is not None
+    return f"session of {record.provenance.sessions[-1].started.isoformat()}"
+
+
+def _computed(
+    record: Record, outcomes: Mapping[str, ImageOutcome], resamples: int, seed: int
+) -> dict[str, dict[str, tuple[float | None, float | None]]]:
+    """Bounds by task and score, as JSON can hold them: `None` where there was nothing to score."""
+    scored = [outcome for outcome in outcomes.values() if outcome.failure is None]
+    found: dict[str, dict[str, tuple[float | None, float | None]]] = {}
+    for task, meters in meters_of(record).items():
+        found[task] = {}
+        for index, meter in enumerate(meters):
+            statistics = _of_meter(scored, task, index)
+            for name, interval in intervals(
+                meter, statistics, resamples=resamples, seed=seed
+            ).items():
+                known = not np.isnan(interval.low)
+                found[task][name] = (interval.low, interval.high) if known else (None, None)
+    return found
 
 
 def compare(

@@ -5,6 +5,7 @@
     runs/<key>/log.jsonl      one line an image while the run goes on, append-only
     runs/<key>/statistics.npz every image's statistics, once it is finished
     runs/<key>/record.json    the finished run's record
+    runs/<key>/intervals.json what was computed from the statistics, to be had again at once
 
 A process may be killed between any two system calls. Lines are written whole, in one call, and a
 torn last line is cut off by whoever opens the file next. Whole files are written beside their place
@@ -22,6 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -98,6 +100,24 @@ class Store:
         path = self._run(key) / "statistics.npz"
         return read_statistics(path) if path.exists() else None
 
+    def intervals(self, key: str, how: str) -> Mapping[str, Any] | None:
+        """What `keep_intervals` kept of a run, if it was computed in the same way."""
+        path = self._run(key) / "intervals.json"
+        try:
+            kept: Mapping[str, Any] = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return kept["intervals"] if kept.get("how") == how else None
+
+    def keep_intervals(self, key: str, how: str, intervals: Mapping[str, Any]) -> None:
+        """Keep intervals beside the statistics they are of; `how` says everything they rest on.
+
+        A folder that may only be read is no error: they are computed again the next time.
+        """
+        content = json.dumps({"how": how, "intervals": intervals}).encode()
+        with suppress(StoreError):
+            _replace(self._run(key) / "intervals.json", content)
+
     @contextmanager
     def run(self, key: str, *, again: bool = False) -> Iterator["Run"]:
         """Work on a run. Until this ends, another process that tries is told so.
@@ -122,6 +142,7 @@ class Run:
         self.sessions: list[Session] = []
         """Who worked on it, in order."""
         if again and (record := self.record) is not None:
+            (folder / "intervals.json").unlink(missing_ok=True)
             self.sessions += record.provenance.sessions if record.provenance else ()
             self._record.unlink()
         self.outcomes: dict[str, ImageOutcome] = {}

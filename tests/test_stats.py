@@ -196,6 +196,25 @@ def test_a_records_intervals_come_from_what_the_run_kept(tmp_path: Path) -> None
     assert model.calls == []
 
 
+def test_intervals_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record, store = run(tmp_path, ToyModel()), Store(tmp_path)
+    found = record_intervals(record, store, resamples=50)
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.stats.resampled", None)
+        assert record_intervals(record, store, resamples=50) == found
+    assert record_intervals(record, store, resamples=50, seed=1) != found
+
+
+def test_intervals_of_a_run_that_went_on_are_computed_anew(tmp_path: Path) -> None:
+    broken = ToyDataset(broken=frozenset({"003.png"}))
+    first = run(tmp_path, Dim(), broken)
+    before = record_intervals(first, Store(tmp_path), resamples=50)
+    *_, last = work(assignment(None, Dim()), Store(tmp_path), again=True)
+    assert isinstance(last, Finished)
+    assert last.record.key == first.key
+    assert record_intervals(last.record, Store(tmp_path), resamples=50) != before
+
+
 def test_a_record_without_statistics_has_no_intervals(tmp_path: Path) -> None:
     record = run(tmp_path / "a", ToyModel())
     assert record_intervals(record, Store(tmp_path / "b")) == {}
