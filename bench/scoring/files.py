@@ -28,16 +28,17 @@ def read_json(path: Path, what: str) -> Any:
 def read_arrays(path: Path, what: str) -> Mapping[str, np.ndarray]:
     """The arrays of an `.npz` file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array, without names")
-            return {name: file[name] for name in file.files}
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                raise ValueError("it holds one array, without a name.")
+            with loaded:
+                return dict(loaded)
     except (FileNotFoundError, IsADirectoryError):
         raise DataMissing(f"There is no file {path} with {what}.") from None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: this should be {what} as .npz, and cannot be read: {error}"
-        ) from (None)
+        problem = f"{path}: this should be {what} as .npz, and cannot be read: {error}"
+        raise DataError(problem) from None
 
 
 def array(arrays: Mapping[str, np.ndarray], names: Iterable[str], path: Path) -> np.ndarray:
