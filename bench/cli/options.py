@@ -37,7 +37,7 @@ Specs = Annotated[
     typer.Option(
         "--specs",
         envvar="BENCH_SPECS",
-        help="More folders of YAML specs, searched before the shipped ones.",
+        help="More folders of YAML specs, laid out as the shipped ones.",
         file_okay=False,
         exists=True,
     ),

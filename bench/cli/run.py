@@ -299,8 +299,8 @@ class _Shown:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for stack, _ in self._running.values():
-            stack.close()
+        for title in [*self._running]:
+            self._close(title)
 
     def event(self, event: object) -> None:
         """Show what happened."""

@@ -118,13 +118,17 @@ def _leaderboard(
 def _bounds(store: "Store") -> "Intervals":
     from bench.stats import record_intervals
 
-    return lambda record: record_intervals(record, store)
+    def bounds(record: "Record") -> dict[tuple[str, str], tuple[float, float]]:
+        found = record_intervals(record, store)
+        return {key: (interval.low, interval.high) for key, interval in found.items()}
+
+    return bounds
 
 
 def print_records(
     records: "Sequence[Record]", store: "Store", to: TableFormat, *, quiet: bool = False
 ) -> None:
-    """What a command ran: one run with all its scores, several as a leaderboard."""
+    """What a command ran: one run with its scores, several as a leaderboard."""
     if len(records) == 1:
         _one(records[0], store).show(to)
     else:
@@ -138,22 +142,25 @@ def print_records(
 
 
 def _one(record: "Record", store: "Store") -> "Table":
-    """Every score of one run with its interval and what it rests on."""
+    """The main scores of one run, each with its interval and what it rests on."""
     from bench.report.table import Number, Row, Table
-    from bench.stats import record_intervals
+    from bench.stats import meters_of, record_intervals
 
     bounds = record_intervals(record, store)
     rows = []
-    for task, scores in record.scores.items():
-        for name, score in scores.items():
-            interval = bounds.get((task, name))
+    for task, meters in meters_of(record).items():
+        for name in meters[0].names:
+            score, interval = record.scores[task][name], bounds.get((task, name))
             number = Number(
                 float("nan") if score.value is None else score.value,
                 bounds=(interval.low, interval.high) if interval else None,
             )
             rows.append(Row((task, name, number, score.n or 0)))
     title = f"{record.model.name} on {record.dataset.name}, {record.dataset.split}"
-    notes = (f"Protocol: {record.protocol.name} ({record.protocol.digest}).",)
+    notes = (
+        f"Protocol: {record.protocol.name} ({record.protocol.digest}).",
+        f"Every score, per class too: bench show {record.key}.",
+    )
     return Table(("task", "score", "percent [95%]", "n"), tuple(rows), title, notes)
 
 

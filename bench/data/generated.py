@@ -11,7 +11,7 @@ from pydantic import Field
 
 from bench.data.shapes.dataset import InstanceTruth, PanopticTruth, Scenes, SemanticTruth
 from bench.data.shapes.export import export
-from bench.data.shapes.naming import Naming, by_pair, by_shape
+from bench.data.shapes.naming import Naming, by_colour, by_pair, by_shape
 from bench.data.shapes.world import EASY, HARD, STANDARD, Split, World
 from bench.data.source import Home, Opening, Reader
 from bench.protocol import Strict
@@ -38,10 +38,13 @@ class Classes(StrEnum):
     """By their shape."""
     PAIRS = "pairs"
     """By their colour and shape."""
+    COLOURS = "colours"
+    """By their colour, whatever their shape."""
 
     def naming(self, world: World) -> Naming:
         """The naming of a world's things and stuff."""
-        return by_shape(world) if self is Classes.SHAPES else by_pair(world)
+        naming = {"shapes": by_shape, "pairs": by_pair, "colours": by_colour}[self.value]
+        return naming(world)
 
 
 class ShapesOptions(Strict):
