@@ -5,6 +5,7 @@ accelerator it is also the fast way. On a CPU it is what `bench.postprocess.outp
 what that is timed against.
 """
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,14 +56,28 @@ def resize_masks(
     """Mask logits at the original image's `size`: to the padded input, cropped, to `size`."""
     if not len(logits):
         return logits.new_zeros((0, *size))
-    logits = logits.detach().float()
-    bicubic = rule is MaskResize.BICUBIC_ANTIALIAS
-    mode = "bicubic" if bicubic else "bilinear"
-    padded = interpolate(
-        logits[None], padded_size, mode=mode, align_corners=False, antialias=bicubic
-    )
+    padded = _resized(logits.detach().float()[None], padded_size, rule)
     cropped = padded[..., : input_size[0], : input_size[1]]
-    return interpolate(cropped, size, mode=mode, align_corners=False, antialias=bicubic)[0]
+    return _resized(cropped, size, rule)[0]
+
+
+def _resized(
+    maps: Float[Tensor, "1 query old_height old_width"], size: tuple[int, int], rule: MaskResize
+) -> Float[Tensor, "1 query height width"]:
+    bicubic = rule is MaskResize.BICUBIC_ANTIALIAS
+    resize = partial(
+        interpolate,
+        mode="bicubic" if bicubic else "bilinear",
+        align_corners=False,
+        antialias=bicubic,
+    )
+    # Torch gives a single column the same value in every row when it resizes its height with
+    # antialiasing (seen in 2.13), so heights are resized while there are two columns.
+    if maps.shape[-1] == 1:
+        maps = maps.repeat(1, 1, 1, 2)
+    if size[1] == 1:
+        maps = resize(maps, (size[0], maps.shape[-1]))
+    return resize(maps, size)
 
 
 def label_map(scores: ClassScores, masks: Float[Tensor, "query height width"]) -> LabelMap:
