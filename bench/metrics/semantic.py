@@ -7,7 +7,7 @@ once: averaging per-image ratios gives another number, which published tables do
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
 from bench.metrics.meter import Score, Scores, Statistics, repeats
 from bench.metrics.runs import PairRuns
@@ -140,7 +140,7 @@ class MeanIoU:
         }
 
     def _averaged(
-        self, true: Float[np.ndarray, "*draw class"], said: Float[np.ndarray, "*draw class"]
+        self, true: Num[np.ndarray, "*draw class"], said: Num[np.ndarray, "*draw class"]
     ) -> Bool[np.ndarray, "*draw class"]:
         only_seen = self.metric.average is MiouAverage.SEEN
         averaged: np.ndarray = (true if only_seen else true + said) > 0
@@ -154,5 +154,5 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return ratio
 
 
-def _quotient(part: float, whole: float) -> float:
+def _quotient(part: float | np.number, whole: int | float | np.number) -> float:
     return float(part / whole) if whole else np.nan
