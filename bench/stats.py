@@ -21,9 +21,10 @@ from typing import runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
+from pydantic import ValidationError
 
 from bench import tasks
-from bench.errors import UsageError
+from bench.errors import DataError, UsageError
 from bench.metrics.meter import Meter, Statistics, settled
 from bench.outcome import ImageOutcome
 from bench.protocol import Protocol
@@ -185,12 +186,28 @@ def two_sided(value: float, drawn: Draws) -> float:
 # --- from records --------------------------------------------------------------------------------
 
 
+METRIC_RULES = ("miou", "ap", "pq", "ciou")
+"""Parts of a protocol that say what is counted, and not how a model is asked."""
+
+
 def meters_of(record: Record) -> dict[str, tuple[Meter, ...]]:
-    """The meters that a measured record's scores came from, by task."""
+    """The meters that a measured record's scores came from, by task.
+
+    Raises:
+        DataError: it was scored by rules that this version of bench does not know.
+    """
     used, words = record.protocol, record.vocabulary
     assert used.definition is not None
     assert words is not None
-    card = Protocol.model_validate({"name": used.name, **used.definition})
+    rules = {rule: used.definition[rule] for rule in METRIC_RULES if rule in used.definition}
+    try:
+        card = Protocol.model_validate({"name": used.name, **rules})
+    except ValidationError as error:
+        key = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise DataError(
+            f"Run {record.key} was scored by a rule that this version of bench does not know "
+            f"({key}). Score it with the version that it names, or run it again."
+        ) from None
     vocabulary = Vocabulary(words.names, things=frozenset(words.things))
     return {name: tasks.task(name).meters(vocabulary, card) for name in record.scores}
 
@@ -198,9 +215,10 @@ def meters_of(record: Record) -> dict[str, tuple[Meter, ...]]:
 def record_intervals(
     record: Record, store: Store, *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> dict[tuple[str, str], Interval]:
-    """An interval for every score of a record, by task and score; empty without statistics.
+    """An interval for every score of a record, by task and score.
 
-    They are computed once and kept in the run's folder.
+    They are computed once and kept in the run's folder. There are none for a published number, for
+    a record without its statistics, or for one whose rules only another version of bench knows.
     """
     if record.reported:
         return {}
@@ -210,7 +228,11 @@ def record_intervals(
         outcomes = store.statistics(record.key)
         if outcomes is None:
             return {}
-        kept = _computed(record, outcomes, resamples, seed)
+        try:
+            meters = meters_of(record)
+        except DataError:
+            return {}
+        kept = _computed(meters, outcomes, resamples, seed)
         store.keep_intervals(record.key, how, kept)
     return {
         (task, name): Interval(*(float("nan") if bound is None else bound for bound in bounds))
@@ -226,14 +248,17 @@ def _rests_on(record: Record) -> str:
 
 
 def _computed(
-    record: Record, outcomes: Mapping[str, ImageOutcome], resamples: int, seed: int
+    meters: Mapping[str, Sequence[Meter]],
+    outcomes: Mapping[str, ImageOutcome],
+    resamples: int,
+    seed: int,
 ) -> dict[str, dict[str, tuple[float | None, float | None]]]:
     """Bounds by task and score, as JSON can hold them: `None` where there was nothing to score."""
     scored = [outcome for outcome in outcomes.values() if outcome.failure is None]
     found: dict[str, dict[str, tuple[float | None, float | None]]] = {}
-    for task, meters in meters_of(record).items():
+    for task, of_task in meters.items():
         found[task] = {}
-        for index, meter in enumerate(meters):
+        for index, meter in enumerate(of_task):
             statistics = _of_meter(scored, task, index)
             for name, interval in intervals(
                 meter, statistics, resamples=resamples, seed=seed
@@ -269,10 +294,6 @@ def compare(
             seed=seed,
         ).items()
     }
-
-
-METRIC_RULES = ("miou", "ap", "pq", "ciou")
-"""Parts of a protocol that say what is counted, and not how a model is asked."""
 
 
 def _comparable(ours: Record, theirs: Record) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toys import TASKS, ToyDataset, ToyModel, assignment
 
 import bench.tasks
-from bench.errors import UsageError
+from bench.errors import DataError, UsageError
 from bench.execute import Finished, work
 from bench.metrics.meter import Score, Statistics
 from bench.protocol import Protocol
@@ -22,6 +22,7 @@ from bench.stats import (
     differences,
     draws,
     intervals,
+    meters_of,
     record_intervals,
     resampled,
 )
@@ -218,6 +219,26 @@ def test_intervals_of_a_run_that_went_on_are_computed_anew(tmp_path: Path) -> No
 def test_a_record_without_statistics_has_no_intervals(tmp_path: Path) -> None:
     record = run(tmp_path / "a", ToyModel())
     assert record_intervals(record, Store(tmp_path / "b")) == {}
+
+
+def test_a_record_of_another_version_has_its_scores_and_no_intervals(tmp_path: Path) -> None:
+    record = run(tmp_path, ToyModel())
+    unknown = {**(record.protocol.definition or {}), "pq": {"fuzzy": True}}
+    other = record.model_copy(
+        update={"protocol": record.protocol.model_copy(update={"definition": unknown})}
+    )
+    assert record_intervals(other, Store(tmp_path)) == {}
+    with pytest.raises(DataError, match=r"a rule that this version.*pq\.fuzzy"):
+        meters_of(other)
+
+
+def test_rules_of_asking_that_are_gone_do_not_matter_for_intervals(tmp_path: Path) -> None:
+    record = run(tmp_path, ToyModel())
+    more = {**(record.protocol.definition or {}), "dropped_since": 1}
+    old = record.model_copy(
+        update={"protocol": record.protocol.model_copy(update={"definition": more})}
+    )
+    assert record_intervals(old, Store(tmp_path), resamples=20)
 
 
 def test_runs_are_compared_on_the_images_both_scored(tmp_path: Path) -> None:
