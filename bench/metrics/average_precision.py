@@ -183,8 +183,8 @@ class MaskAveragePrecision:
 
     def _true_area(self, instance: TrueInstance) -> float:
         if self.metric.area is AreaSource.FIELD and instance.area is not None:
-            return instance.area
-        return instance.mask.area
+            return float(instance.area)
+        return float(instance.mask.area)
 
     def _geometry(
         self,

@@ -210,7 +210,8 @@ class PanopticQuality:
         each = np.repeat(times, [len(part) for part in labels[1:]]).astype(np.float64)
         if name == "iou":
             each = each * np.concatenate([np.zeros(0), *(image["iou"] for image in statistics)])
-        return np.bincount(np.concatenate(labels), each, len(self.classes))
+        total = np.bincount(np.concatenate(labels), each, len(self.classes))
+        return total.astype(np.float64)
 
     def resample(
         self, statistics: Sequence[Statistics], weights: Int[np.ndarray, "draw image"]

@@ -111,7 +111,7 @@ def _merge_empty(runs: Int[np.ndarray, " run"]) -> Int[np.ndarray, " canonical"]
     return merged if merged.size else np.zeros(1, np.int64)
 
 
-def from_polygons(polygons: Iterable[Sequence[float]], height: int, width: int) -> Mask:
+def from_polygons(polygons: Iterable[Sequence[float | int]], height: int, width: int) -> Mask:
     """The union of polygons (x, y, x, y, …), rasterised by pycocotools.
 
     >>> from_polygons([[0, 0, 2, 0, 2, 2, 0, 2]], 3, 4).area

@@ -20,7 +20,7 @@ class PairRuns:
 
     @classmethod
     def of(
-        cls, left: Int[np.ndarray, "height width"], right: Int[np.ndarray, "height width"]
+        cls, left: Int[np.ndarray, "height width"], right: Int[np.ndarray, "rows columns"]
     ) -> "PairRuns":
         """Cut two maps of one size into runs.
 
