@@ -4,7 +4,7 @@ The same arithmetic as `torch.nn.MultiheadAttention`, in parts: what is looked a
 once and asked many times (caption decoding), and queries, keys and values may differ.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -17,17 +17,50 @@ Allowed = Bool[Tensor, "*#batch query key"]
 """True where a query may attend a key. A row must not be all false."""
 
 
-class KeysValues(NamedTuple):
-    """What queries attend: keys and values, per head."""
+class KeysValues:
+    """What queries attend: keys and values, per head.
 
-    keys: Float[Tensor, "batch head key depth"]
-    values: Float[Tensor, "batch head key depth"]
+    More rows can be put behind these. As in a growing list, they go into spare room behind the
+    last one if nothing else was put there, so that row after row costs no copy of the others.
+    """
+
+    def __init__(
+        self,
+        keys: Float[Tensor, "batch head key depth"],
+        values: Float[Tensor, "batch head key depth"],
+    ) -> None:
+        self._room = _Room(keys, values, filled=keys.shape[2])
+        self._count = keys.shape[2]
+
+    @property
+    def keys(self) -> Float[Tensor, "batch head key depth"]:
+        """What a query is compared with."""
+        return self._room.keys[:, :, : self._count]
+
+    @property
+    def values(self) -> Float[Tensor, "batch head key depth"]:
+        """What a query collects."""
+        return self._room.values[:, :, : self._count]
+
+    def __len__(self) -> int:
+        return self._count
 
     def followed_by(self, other: "KeysValues") -> "KeysValues":
         """These, and behind them the others."""
-        return KeysValues(
-            torch.cat((self.keys, other.keys), dim=2), torch.cat((self.values, other.values), dim=2)
-        )
+        if torch.is_grad_enabled():
+            return KeysValues(
+                torch.cat((self.keys, other.keys), dim=2),
+                torch.cat((self.values, other.values), dim=2),
+            )
+        room, count = self._room, self._count + len(other)
+        if room.filled != self._count or count > room.keys.shape[2]:
+            room = _Room.around(self, capacity=2 * count)
+        room.keys[:, :, self._count : count] = other.keys
+        room.values[:, :, self._count : count] = other.values
+        room.filled = count
+        both = object.__new__(KeysValues)
+        both._room, both._count = room, count
+        return both
 
     def of(self, batch: Tensor) -> "KeysValues":
         """Those of batch entries by index: repeated, or reordered."""
@@ -36,6 +69,24 @@ class KeysValues(NamedTuple):
     def among(self, rows: Tensor) -> "KeysValues":
         """Those of some rows, by index."""
         return KeysValues(self.keys[:, :, rows], self.values[:, :, rows])
+
+
+@dataclass
+class _Room:
+    """Keys and values with space for more behind them."""
+
+    keys: Tensor
+    values: Tensor
+    filled: int
+
+    @classmethod
+    def around(cls, rows: KeysValues, *, capacity: int) -> "_Room":
+        """Room for `capacity` rows, with these in front."""
+        batch, heads, count, depth = rows.keys.shape
+        keys = rows.keys.new_empty(batch, heads, capacity, depth)
+        values = rows.values.new_empty(batch, heads, capacity, depth)
+        keys[:, :, :count], values[:, :, :count] = rows.keys, rows.values
+        return cls(keys, values, filled=count)
 
 
 class Attention(nn.Module):

@@ -126,7 +126,7 @@ class Network(nn.Module):
         """
         if question.valid is None:
             raise ValueError("questions need to say which of their tokens are valid: see `read`")
-        remembered = memory[0].heard.keys.shape[2]
+        remembered = len(memory[0].heard)
         sight = F.pad(question.valid, (remembered, 0), value=True)[:, None, None]
         states, _ = self.decoder.follow(memory, question, sight=sight)
         last = question.valid.sum(dim=1) - 1
