@@ -94,6 +94,8 @@ class Assignment:
     tuned: Tuned | None = None
     vocabulary: str | None = None
     """The vocabulary's name, where it has one."""
+    notes: tuple[str, ...] = ()
+    """What was decided about the dataset's files."""
 
     @property
     def contents(self) -> Contents:
@@ -199,6 +201,7 @@ def _record(assignment: Assignment, run: Run) -> Record:
             peak_memory=memory.host,
             peak_device_memory=memory.device,
         ),
+        notes=assignment.notes,
     )
 
 

@@ -283,7 +283,7 @@ class Record(Kept):
     provenance: Provenance | None = None
     """What produced the scores; `null` in reported records."""
     notes: tuple[str, ...] = ()
-    """What a reader of the number must know: misprints, doubts, supervision."""
+    """What a reader of the numbers must know: decisions about the files, misprints, doubts."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> "Record":

@@ -262,6 +262,7 @@ def _assigned(
         device=device,
         batch_size=batch_size,
         vocabulary=job.vocabulary,
+        notes=dataset.notes,
     )
 
 

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -98,6 +99,11 @@ def test_a_kept_run_is_only_read_the_second_time(tmp_path: Path) -> None:
     assert again == first
     frame = bench.results(tmp_path)
     assert set(frame[frame["source"] == "measured"]["run"]) == {first.key}
+
+
+def test_what_readers_decided_about_files_is_in_the_record() -> None:
+    dataset = replace(load_dataset("shapes", tasks=["semantic"]), notes=("Two names are one.",))
+    assert evaluate("colour", dataset, limit=1).notes == ("Two names are one.",)
 
 
 def test_a_model_that_cannot_segment_is_refused_with_what_it_would_need() -> None:

@@ -12,12 +12,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import pandas as pd
 
 from bench.metrics.meter import Scores
 from bench.report.frame import MEASURED, SYSTEM, Leaderboard
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
 
 
 class Format(StrEnum):
@@ -81,6 +84,19 @@ class Table:
     title: str = ""
     notes: tuple[str, ...] = field(default=())
     """Sentences under the table."""
+
+    def turned(self) -> "Table":
+        """Rows as columns: readable where there are many scores of few systems."""
+        who = [" ".join(str(c) for c in row.cells if isinstance(c, str)) for row in self.rows]
+        scores = [
+            place
+            for place in range(len(self.columns))
+            if all(isinstance(row.cells[place], Number) for row in self.rows)
+        ]
+        rows = (
+            Row((self.columns[place], *(row.cells[place] for row in self.rows))) for place in scores
+        )
+        return Table(("", *who), tuple(rows), self.title, self.notes)
 
     def render(self, to: Format) -> str:
         """The table as text, without a newline at its end."""
@@ -209,24 +225,34 @@ def _right(table: Table) -> list[bool]:
 
 
 def _print_rich(table: Table, file: TextIO) -> None:
+    """Print for eyes: turned where it does not fit the window, in full where there is none."""
     from rich.console import Console
+    from rich.measure import Measurement
+
+    console = Console(file=file)
+    if not console.is_terminal:  # a pipe has no width to fit into
+        console = Console(file=file, width=10_000)
+    grid, turned = _grid(table), _grid(table.turned())
+    free = console.options.update(width=10_000)
+    widths = [Measurement.get(console, free, each).maximum for each in (grid, turned)]
+    console.print(turned if widths[1] < widths[0] and widths[0] > console.width else grid)
+    for note in table.notes:
+        console.print(note, style="dim", highlight=False, markup=False)
+
+
+def _grid(table: Table) -> "Grid":
     from rich.table import Table as Grid
     from rich.text import Text
 
     grid = Grid(title=table.title or None, title_justify="left", header_style="bold")
     for name, right in zip(table.columns, _right(table), strict=True):
-        grid.add_column(name, justify="right" if right else "left", overflow="fold")
+        grid.add_column(Text(name), justify="right" if right else "left", overflow="fold")
     for row in table.rows:
         grid.add_row(
             *(Text(_plain(c), style="bold" if _is_best(c) else "") for c in row.cells),
             style="dim italic" if row.reported else None,
         )
-    console = Console(file=file)
-    if not console.is_terminal:  # a pipe has no width to fit into
-        console = Console(file=file, width=10_000)
-    console.print(grid)
-    for note in table.notes:
-        console.print(note, style="dim", highlight=False, markup=False)
+    return grid
 
 
 def _is_best(cell: Cell) -> bool:

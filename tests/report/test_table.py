@@ -266,6 +266,26 @@ def test_a_terminal_table_is_not_cut_in_a_pipe() -> None:
     assert text.count("50.0") == 30
 
 
+class Window(io.StringIO):
+    """A terminal, as far as a printer can tell."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_table_too_wide_for_the_window_is_turned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    frame = scores([record(m, f"set-{n}", n / 20) for n in range(12) for m in ("m", "the-other")])
+    wide = leaderboard_table(leaderboard(frame))
+    for columns, lines in (("300", 2), ("60", 12)):
+        monkeypatch.setenv("COLUMNS", columns)
+        window = Window()
+        wide.show(file=window)
+        rows = [line for line in window.getvalue().splitlines() if line.count("│") > 2]
+        assert len(rows) == lines
+        assert all(f"set-{n}" in window.getvalue() for n in range(12))
+
+
 def test_scores_are_printed_with_their_counts_and_classes(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
