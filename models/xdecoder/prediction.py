@@ -40,7 +40,7 @@ class ImageFeatures:
 class Text:
     """The tokens that one group of queries starts from."""
 
-    states: Float[Tensor, "batch token width"]
+    states: Float[Tensor, "batch token channel"]
     """Projected states of the text encoder. Content is cut from the graph; the role as position
     carries the gradient to the encoder, as in the released training."""
     valid: Bool[Tensor, "batch token"] | None = None
