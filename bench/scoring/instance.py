@@ -88,7 +88,7 @@ def _engine(name: str | None, metric: AveragePrecision, objects: CocoObjects) ->
     Without any result there is nothing to load, which pycocotools refuses: that is scored here.
     """
     if name is not None and name not in list(Engine):
-        raise UnknownName("engine", name, list(Engine))
+        raise UnknownName("engine", name, [engine.value for engine in Engine])
     beyond = [
         what
         for what, asked in {

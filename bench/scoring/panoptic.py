@@ -86,7 +86,7 @@ def score(
 
 def _member(kind: type[StrEnum], name: str, what: str) -> StrEnum:
     if name not in list(kind):
-        raise UnknownName(what, name, list(kind))
+        raise UnknownName(what, name, [member.value for member in kind])
     return kind(name)
 
 

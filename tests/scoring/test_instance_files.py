@@ -1,0 +1,256 @@
+"""Scoring COCO and LVIS result files of other systems."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pycocotools import mask as pycocotools_mask
+
+from bench.errors import DataError, DataMissing, UnknownName, UsageError
+from bench.protocol import (
+    AnnotationZero,
+    AreaSource,
+    AveragePrecision,
+    ClassUse,
+    DetectionArea,
+    DetectionCap,
+    Protocol,
+)
+from bench.scoring.instance import Engine, score
+
+STORED = Path(__file__).parent.parent / "fixtures" / "metrics" / "mask_ap"
+EXPECTED = json.loads((STORED / "expected_pycocotools.json").read_text())
+CARD = Protocol(name="test")
+ENGINES = [None, *Engine]
+EXPORTS = Path(__file__).parents[2].parent / "shared" / "reference" / "samples"
+
+
+def card(**ap):
+    return Protocol(name="test", ap=AveragePrecision(**ap))
+
+
+def write(path, content):
+    path.write_text(json.dumps(content))
+    return path
+
+
+def stored(name):
+    return json.loads((STORED / name).read_text())
+
+
+@pytest.fixture
+def boxed(tmp_path):
+    """The random results with boxes beside their masks."""
+    rows = stored("random_dt.json")
+    boxes = pycocotools_mask.toBbox([row["segmentation"] for row in rows]).tolist()
+    return write(
+        tmp_path / "boxed.json",
+        [{**row, "bbox": box} for row, box in zip(rows, boxes, strict=True)],
+    )
+
+
+def check_equal(scores, expected, prefix=""):
+    for name, value in expected["stats"].items():
+        ours = scores[prefix + name].value
+        assert ours == value or (np.isnan(ours) and value == -1.0), name
+    for place, (category, values) in enumerate(expected.get("per_class", {}).items()):
+        for name, value in values.items():
+            ours = list(scores[prefix + name].by_class.values())[place]
+            assert ours == value or (np.isnan(ours) and value is None), (category, name)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["random", "nasty"])
+def test_every_engine_gives_pycocotools_numbers_to_the_last_digit(engine, name):
+    scores = score(STORED / f"{name}_gt.json", STORED / f"{name}_dt.json", CARD, engine)
+    check_equal(scores, EXPECTED[name])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_boxes_are_scored_too_and_decide_sizes_as_in_pycocotools(engine, boxed):
+    scores = score(STORED / "random_gt.json", boxed, CARD, engine)
+    check_equal(scores, EXPECTED["random_with_bbox_field"])
+    check_equal(scores, EXPECTED["random_bbox_task"], "box ")
+    by_mask = card(detection_area=DetectionArea.MASK)
+    check_equal(score(STORED / "random_gt.json", boxed, by_mask, engine), EXPECTED["random"])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pooled_classes_are_pycocotools_without_categories(engine):
+    pooled = card(classes=ClassUse.POOLED)
+    scores = score(STORED / "random_gt.json", STORED / "random_dt.json", pooled, engine)
+    check_equal(scores, {"stats": EXPECTED["random_class_agnostic"]["stats"]})
+
+
+def test_results_of_boxes_alone_are_scored_as_boxes(boxed, tmp_path):
+    rows = [
+        {k: v for k, v in row.items() if k != "segmentation"}
+        for row in json.loads(boxed.read_text())
+    ]
+    path = write(tmp_path / "boxes.json", rows)
+    scores = score(STORED / "random_gt.json", path, CARD)
+    assert all(name.startswith("box ") for name in scores)
+    check_equal(scores, EXPECTED["random_bbox_task"], "box ")
+
+
+def test_lvis_numbers_are_its_own_tool_s():
+    metric = card(max_dets=(300,), cap=DetectionCap.PER_IMAGE)
+    scores = score(STORED / "lvis_gt.json", STORED / "lvis_dt.json", metric)
+    expected = stored("expected_lvis.json")["results"]
+    for name in ("AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc"):
+        assert scores[name].value == expected[name]
+    assert np.isnan(scores["APf"].value)
+    assert expected["APf"] == -1
+    assert scores["AR300"].value == expected["AR@300"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_result_at_all_scores_nothing_found(engine, tmp_path):
+    scores = score(STORED / "random_gt.json", write(tmp_path / "none.json", []), CARD, engine)
+    assert scores["AP"].value == scores["AR100"].value == 0.0
+    classes = scores["AP"].by_class.values()
+    per_class = EXPECTED["random"]["per_class"].values()
+    for value, expected in zip(classes, per_class, strict=True):
+        assert np.isnan(value) if expected["AP"] is None else value == 0.0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_engines_count_the_same_objects(engine):
+    truth, results = STORED / "random_gt.json", STORED / "random_dt.json"
+    of_engine, of_bench = score(truth, results, CARD, engine), score(truth, results, CARD, "bench")
+    assert {name: s.n for name, s in of_engine.items()} == {n: s.n for n, s in of_bench.items()}
+
+
+SQUARE = [[2, 2, 8, 2, 8, 8, 2, 8]]
+
+
+def tiny(**changes):
+    """One image with one square."""
+    annotation = {
+        "id": 0,
+        "image_id": 7,
+        "category_id": 3,
+        "segmentation": SQUARE,
+        "area": 36,
+        "bbox": [2, 2, 6, 6],
+        "iscrowd": 0,
+    }
+    return {
+        "images": [{"id": 7, "height": 12, "width": 12}],
+        "categories": [{"id": 3, "name": "square"}, {"id": 4, "name": "circle"}],
+        "annotations": [{**annotation, **changes}],
+    }
+
+
+def found(**changes):
+    result = {"image_id": 7, "category_id": 3, "segmentation": SQUARE, "score": 0.5}
+    return [{k: v for k, v in {**result, **changes}.items() if v is not None}]
+
+
+@pytest.fixture
+def scored(tmp_path):
+    def run(truth, results, protocol=CARD, engine=None):
+        paths = write(tmp_path / "truth.json", truth), write(tmp_path / "results.json", results)
+        return score(*paths, protocol, engine)
+
+    return run
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_annotation_id_zero_is_found_by_every_engine(scored, engine):
+    scores = scored(tiny(), found(), CARD, engine)
+    assert scores["AP"].value == scores["box AP"].value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("engine", [None, "bench", "pycocotools"])
+def test_the_protocol_can_have_annotation_id_zero_never_found(scored, engine):
+    never = card(annotation_zero=AnnotationZero.NEVER_FOUND)
+    assert scored(tiny(), found(), never, engine)["AP"].value == 0.0
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_missing_fields_of_the_truth_follow_from_the_mask(scored, engine):
+    truth = tiny()
+    for key in ("area", "bbox", "iscrowd"):
+        del truth["annotations"][0][key]
+    scores = scored(truth, found(), CARD, engine)
+    assert scores["AP"].value == scores["box AP"].value == pytest.approx(1.0)
+    assert scores["APs"].n == 1
+
+
+def test_categories_of_one_name_are_told_apart(scored):
+    truth = tiny()
+    truth["categories"][1]["name"] = "square"
+    assert list(scored(truth, found())["AP"].by_class) == ["square (3)", "square (4)"]
+
+
+RLE = {"size": [12, 12], "counts": [0, 144]}
+
+
+@pytest.mark.parametrize(
+    ("truth", "results", "reason"),
+    [
+        (tiny(), {"a": 1}, "a list of objects"),
+        (tiny(), found(image_id=8), "1 values of 'image_id' are not in the truth: 8"),
+        (tiny(), found(category_id=9), "'category_id' are not in the truth: 9"),
+        (tiny(), found(score=None), "entry 0 .* has no 'score'"),
+        (tiny(), found(score=float("nan")), "finite"),
+        (tiny(), found(score="0.5"), "finite"),
+        (tiny(), found(segmentation=None), "neither a 'segmentation' nor a 'bbox'"),
+        (tiny(), found() + found(segmentation=None, bbox=[0, 0, 1, 1]), "has no mask"),
+        (tiny(), found(bbox=[0, 0, 1, 1]) + found(), "has no box"),
+        (tiny(), found(segmentation={**RLE, "size": [9, 9]}), r"\[9, 9\], but the truth says"),
+        (tiny(), found(segmentation=[[1, 2, 3]]), "a mask of image 7"),
+        (tiny(segmentation=[]), found(), "objects without masks"),
+        ({"images": []}, found(), "'images', 'annotations' and 'categories'"),
+        (tiny(image_id=9), found(), "'image_id' are not in the truth: 9"),
+        ({**tiny(), "images": [{"id": 7}]}, found(), "has no 'height'"),
+        ({**tiny(), "categories": [{"id": 3}, {"id": 3}]}, found(), "have the id 3"),
+    ],
+)
+def test_files_that_cannot_be_scored_say_why(scored, truth, results, reason):
+    with pytest.raises(DataError, match=reason):
+        scored(truth, results)
+
+
+def test_files_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(DataMissing, match=r"no\.json"):
+        score(tmp_path / "no.json", STORED / "random_dt.json", CARD)
+
+
+def test_an_engine_that_cannot_do_what_the_card_asks_says_so():
+    truth, results = STORED / "random_gt.json", STORED / "random_dt.json"
+    with pytest.raises(UnknownName, match="Did you mean 'hotcoco'"):
+        score(truth, results, CARD, "hotcocoa")
+    for engine, ap in [
+        ("hotcoco", {"annotation_zero": AnnotationZero.NEVER_FOUND}),
+        ("pycocotools", {"cap": DetectionCap.PER_IMAGE}),
+        ("hotcoco", {"area": AreaSource.MASK}),
+    ]:
+        with pytest.raises(UsageError, match="does not know"):
+            score(truth, results, card(**ap), engine)
+    with pytest.raises(UsageError, match="LVIS"):
+        score(STORED / "lvis_gt.json", STORED / "lvis_dt.json", CARD, "pycocotools")
+
+
+def test_perfect_masks_of_a_real_export_with_id_zero_score_one(tmp_path):
+    exports = sorted(EXPORTS.glob("roboflow_*_seg/**/_annotations.coco.json"))
+    if not exports:
+        pytest.skip("the shared samples are not here")
+    for path in exports:
+        truth = json.loads(path.read_text())
+        rows = [row for row in truth["annotations"] if row["segmentation"]]
+        truth["annotations"] = rows
+        results = [
+            {
+                **{k: row[k] for k in ("image_id", "category_id", "segmentation")},
+                "score": 1 - i / 1e6,
+            }
+            for i, row in enumerate(rows)
+        ]
+        files = write(tmp_path / "truth.json", truth), write(tmp_path / "results.json", results)
+        assert score(*files, CARD)["AP"].value == pytest.approx(1.0)
+        never = card(annotation_zero=AnnotationZero.NEVER_FOUND)
+        if any(row["id"] == 0 for row in rows):
+            assert score(*files, never)["AP"].value < 1
