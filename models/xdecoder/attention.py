@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.xdecoder.linear import Linear, linear
 
-Allowed = Bool[Tensor, "*#batch query key"]
+Allowed = Bool[Tensor, "*#batch #query key"]
 """True where a query may attend a key. A row must not be all false."""
 
 

@@ -89,7 +89,7 @@ class Decoder(nn.Module):
         memory: Sequence[LayerMemory],
         text: Text,
         first: int = 0,
-        sight: Bool[Tensor, "#batch 1 token heard"] | None = None,
+        sight: Bool[Tensor, "#batch 1 #token heard"] | None = None,
     ) -> tuple[Float[Tensor, "batch token width"], tuple[LayerMemory, ...]]:
         """Let ordered tokens join queries that nobody sees them from, and that are remembered.
 

@@ -88,7 +88,7 @@ class DecoderLayer(nn.Module):
         x: Float[Tensor, "batch row width"],
         positions: Float[Tensor, "batch row width"],
         heard: KeysValues,
-        sight: Bool[Tensor, "#batch 1 row other"] | None = None,
+        sight: Bool[Tensor, "#batch 1 #row other"] | None = None,
     ) -> Float[Tensor, "batch row width"]:
         """Attend other rows, as far as they are in sight."""
         talked: Tensor = self.among_norm(x + self.among.ask(x + positions, heard, sight))

@@ -58,6 +58,8 @@ class MaskFeatures:
     ) -> None:
         self.finest = finest
         self.conv = conv
+        # Layers ask for attention maps without gradient first; the loss asks with it later.
+        self._with_gradient = torch.is_grad_enabled()
         self._full: Tensor | None = None
         self._at: dict[tuple[int, int], Tensor] = {}
 
@@ -68,7 +70,8 @@ class MaskFeatures:
     def full(self) -> Float[Tensor, "batch mask_channel height width"]:
         """The features at stride 4."""
         if self._full is None:
-            self._full = self.conv(self.finest)
+            with torch.set_grad_enabled(self._with_gradient):
+                self._full = self.conv(self.finest)
         return self._full
 
     def at(self, size: tuple[int, int]) -> Float[Tensor, "batch mask_channel height width"]:

@@ -21,9 +21,8 @@ class PlainMaskFeatures(MaskFeatures):
     def logits_at(self, embeddings: Tensor, size: tuple[int, int]) -> Tensor:
         """Mask logits resized to `size`."""
         full = torch.einsum("bqc,bchw->bqhw", embeddings, self.full())
-        return functional.interpolate(
-            full, size, mode="bicubic", align_corners=False, antialias=True
-        )
+        maps: Tensor = functional.interpolate(full, size, mode="bicubic", antialias=True)
+        return maps
 
 
 def with_plain_masks(image: ImageFeatures) -> ImageFeatures:
