@@ -8,3 +8,8 @@ FAMILIES = {
     "colour": "models.baselines.colour",
 }
 """Name of a family to its module."""
+
+RECIPES = {
+    "xdecoder": "models.xdecoder.recipes",
+}
+"""Name of a family that can be trained to the module with its recipes (`bench.recipe.Family`)."""

@@ -21,11 +21,12 @@ from typing import Any
 
 import typer
 
-from bench.cli import check, doctor, listing, run, score, show, table
+from bench.cli import check, doctor, listing, run, score, show, table, train
 from bench.errors import BenchError
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("run", run.run),
+    ("train", train.train),
     ("list", listing.list_),
     ("show", show.show),
     ("check", check.check),

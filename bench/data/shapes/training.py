@@ -1,0 +1,120 @@
+"""Scenes to train on: an endless source of images that come with everything.
+
+Names alternate from step to step between shapes, pairs of colour and shape, and colours, so that a
+model learns what each word means by itself; a few distractors are asked about each time, so that it
+learns that a name may be absent. Pairs that training never shows are never named, not even as
+absent: names that only ever mean «no» would be learned as that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench.data.shapes.caption import captions
+from bench.data.shapes.draw import draw
+from bench.data.shapes.naming import Naming, by_colour, by_pair, by_shape
+from bench.data.shapes.phrase import phrases
+from bench.data.shapes.scene import SPAN, Scene, scene
+from bench.data.shapes.words import Description
+from bench.data.shapes.world import DISTRACTORS, STANDARD, Split, World
+from bench.recipe import Example, Examples, Named, Pointed
+from bench.types import VOID, Image, Segment
+
+SCENES = 2**40
+"""How many scenes of the training split there are: as many as anyone asks for."""
+
+
+@dataclass(frozen=True)
+class TrainingScenes:
+    """Whole scenes with segments, phrases and captions."""
+
+    world: World = STANDARD
+    distractors: int = 3
+    """Names of nothing that each step's vocabulary has besides."""
+    shares: tuple[float, float, float] = (0.45, 0.45, 0.1)
+    """How often things are named by shape, by colour and shape, by colour."""
+
+    def __len__(self) -> int:
+        return SCENES
+
+    def examples(self, indices: Sequence[int], chance: np.random.Generator) -> Examples:
+        """Those scenes, under names drawn for this step."""
+        naming = self._naming(chance)
+        return Examples(
+            tuple(_example(scene(self.world, Split.TRAIN, index), naming) for index in indices),
+            naming.vocabulary,
+        )
+
+    def _naming(self, chance: np.random.Generator) -> Naming:
+        world = self.world
+        of = (by_shape(world), by_pair(world, world.seen_pairs), by_colour(world))
+        naming = of[chance.choice(len(of), p=self.shares)]
+        return naming.with_absent(chance.choice(DISTRACTORS, self.distractors, replace=False))
+
+
+def _example(found: Scene, naming: Naming) -> Example:
+    drawing = draw(found)
+    labels = naming.labels(found)
+    pointed = (Pointed(p.text, drawing.ids == p.thing + 1) for p in phrases(found))
+    return Example(
+        drawing.image,
+        drawing.ids,
+        tuple(Segment(id, label) for id, label in enumerate(labels, 1) if label != VOID),
+        tuple(pointed),
+        captions(found),
+    )
+
+
+@dataclass(frozen=True)
+class TrainingCrops:
+    """A window around one thing of each scene, and what it is called.
+
+    The vocabularies are all that can be said of a thing: its shape, its colour, its texture, and
+    the pairs of colour and shape that training shows.
+    """
+
+    world: World = STANDARD
+    side: int = 64
+    """Height and width of the window, in pixels."""
+
+    def __len__(self) -> int:
+        return SCENES
+
+    def examples(self, indices: Sequence[int], chance: np.random.Generator) -> Named:
+        """One crop for each index; scenes give all their things in turn, so few need be drawn."""
+        world = self.world
+        pairs = world.seen_pairs
+        crops: list[Image] = []
+        labels = []
+        places = iter(indices)
+        while len(crops) < len(indices):
+            index = next(places, None)  # exhausted only where many scenes are empty
+            found = scene(
+                world, Split.TRAIN, int(chance.integers(SCENES)) if index is None else index
+            )
+            image = draw(found).image
+            for thing in found.things[: len(indices) - len(crops)]:
+                crops.append(_window(image, thing.x, thing.y, self.side))
+                labels.append(
+                    (
+                        world.shapes.index(thing.shape),
+                        world.colours.index(thing.colour),
+                        world.textures.index(thing.texture),
+                        pairs.index((thing.colour, thing.shape)),
+                    )
+                )
+        vocabularies = (
+            world.shapes,
+            tuple(str(Description(colour=colour)) for colour in world.colours),
+            tuple(str(Description(texture=texture)) for texture in world.textures),
+            tuple(str(Description(shape, colour)) for colour, shape in pairs),
+        )
+        return Named(tuple(crops), vocabularies, np.array(labels).T)
+
+
+def _window(image: Image, x: int, y: int, side: int) -> Image:
+    """The window nearest to being centred on a place of the scene that lies inside the picture."""
+    size = len(image)
+    left, top = (min(max(at * size // SPAN - side // 2, 0), size - side) for at in (x, y))
+    return image[top : top + side, left : left + side]

@@ -1,0 +1,116 @@
+"""Checkpoints: all that a run needs to go on, in one file that is whole or not there.
+
+What is random in a step depends on the recipe's seed, the step and the process alone, and so does
+which data enter it: a step number is the whole state of sampler and random numbers.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import nn
+
+from bench.errors import DataError, UsageError
+from bench.recipe import Recipe
+from bench.train.loop import State
+
+CHECKPOINT_FILE = "checkpoint.pt"
+RECIPE_FILE = "recipe.json"
+
+
+def save(folder: Path, recipe: Recipe, model: nn.Module, state: State) -> None:
+    """Put the checkpoint, and the model as it would be used, into a folder."""
+    content = {
+        "step": state.step,
+        "model": model.state_dict(),
+        "optimiser": state.optimiser.state_dict(),
+        "scaler": state.scaler.state_dict(),
+        "average": state.average,
+    }
+    with _whole(folder / CHECKPOINT_FILE) as path:
+        torch.save(content, path)
+    write_text(folder / RECIPE_FILE, _described(recipe))
+    save_model(folder, model, state)
+
+
+def load(folder: Path, recipe: Recipe, model: nn.Module, state: State) -> bool:
+    """Go on from the checkpoint of a folder; false where there is none.
+
+    Raises:
+        UsageError: the folder holds a run of another recipe.
+        DataError: the checkpoint cannot be read.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.exists():
+        return False
+    _check_same(folder, recipe)
+    device = next(model.parameters()).device
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        model.load_state_dict(content["model"])
+        state.optimiser.load_state_dict(content["optimiser"])
+        state.scaler.load_state_dict(content["scaler"])
+    except Exception as error:  # torch and pickle raise whatever they like
+        raise DataError(f"{path} is not a checkpoint of this recipe: {error}") from error
+    state.average, state.step = content["average"], content["step"]
+    return True
+
+
+def save_model(folder: Path, model: Any, state: State) -> None:
+    """Put the model into a folder, with the running mean of its weights where there is one."""
+    with _averaged(model, state), TemporaryDirectory(dir=folder, prefix=".model-") as parts:
+        model.save_pretrained(parts)
+        for part in sorted(Path(parts).iterdir()):
+            os.replace(part, folder / part.name)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file at once."""
+    with _whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A path to write to, that becomes `path` when all of it is on disk."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    yield unfinished
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
+@contextmanager
+def _averaged(model: nn.Module, state: State) -> Iterator[None]:
+    """The model with its running mean in place of its weights, for a moment."""
+    own = {name: p.data for name, p in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        parameter.data = state.average.get(name, own[name])
+    try:
+        yield
+    finally:
+        for name, parameter in model.named_parameters():
+            parameter.data = own[name]
+
+
+def _described(recipe: Recipe) -> str:
+    content = {**asdict(recipe), "before": None}  # what was trained before has a folder of its own
+    return json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
+
+
+def _check_same(folder: Path, recipe: Recipe) -> None:
+    """The folder's run is of this very recipe, or what differs is said."""
+    was = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+    now = json.loads(_described(recipe))
+    differing = [key for key in now if was.get(key) != now[key]]
+    if differing:
+        raise UsageError(
+            f"{folder} holds a run of '{was.get('name')}' with other settings ("
+            f"{', '.join(differing)}). Give the same settings to continue it, or another --out."
+        )

@@ -1,0 +1,60 @@
+"""The journal of a run: one line of JSON a step, the same whether or not the run was interrupted."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from bench.train.checkpoint import write_text
+from bench.train.loop import Step
+
+JOURNAL_FILE = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What happened in each step; lines are written through at once."""
+
+    path: Path
+    file: IO[str]
+
+    @classmethod
+    def open(cls, folder: Path, steps: int) -> "Journal":
+        """Continue the journal of a folder behind its first `steps` steps: later lines are cut."""
+        path = folder / JOURNAL_FILE
+        kept = [line for line in read_lines(path) if json.loads(line)["step"] <= steps]
+        write_text(path, "".join(line + "\n" for line in kept))
+        return cls(path, path.open("a", encoding="utf-8", buffering=1))
+
+    def write(self, step: Step) -> None:
+        """Add a step."""
+        self.file.write(json.dumps(line(step)) + "\n")
+
+    def close(self) -> None:
+        """No more lines."""
+        self.file.close()
+
+
+def line(step: Step) -> dict[str, Any]:
+    """A step as it is kept: parts of several layers (`mask_bce_0`, `mask_bce_1`, …) added up."""
+    parts: dict[str, float] = defaultdict(float)
+    for name, value in step.parts.items():
+        noun, _, layer = name.rpartition("_")
+        parts[noun if layer.isdigit() else name] += value
+    return {
+        "step": step.number,
+        "loss": step.loss,
+        **parts,
+        "gradient_norm": step.gradient_norm,
+        "rate": step.rate,
+        "seconds": round(step.seconds, 3),
+    }
+
+
+def read_lines(path: Path) -> list[str]:
+    """The whole lines of a journal; one that was cut off in the middle is left out."""
+    if not path.exists():
+        return []
+    text = path.read_text(encoding="utf-8")
+    return text[: text.rfind("\n") + 1].splitlines()

@@ -1,0 +1,67 @@
+"""Several processes that train one model together, each on its share of every batch."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import ProcessExitedException
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which process of how many this is."""
+
+    rank: int = 0
+    world: int = 1
+
+
+@contextmanager
+def group(share: Share, device: str, meeting: str = "env://") -> Iterator[None]:
+    """Be one of several processes that can exchange gradients; alone, nothing is done.
+
+    Args:
+        share: which one.
+        device: what it computes on.
+        meeting: where they find each other; the default is what `torchrun` sets up.
+    """
+    if share.world == 1:
+        yield
+        return
+    backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
+    dist.init_process_group(backend, init_method=meeting, rank=share.rank, world_size=share.world)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def meet() -> None:
+    """Wait until all processes are here; alone, go on."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def spread(work: Callable[..., None], processes: int, *arguments: Any) -> None:
+    """Call `work(rank, meeting, *arguments)` in so many processes, until all are done.
+
+    When one fails the others are ended; this process then ends with its exit code.
+    """
+    with TemporaryDirectory(prefix="bench-train-") as folder:
+        meeting = f"file://{Path(folder) / 'meeting'}"
+        try:
+            torch.multiprocessing.spawn(work, (meeting, *arguments), nprocs=processes)
+        except ProcessExitedException as error:
+            sys.exit(error.exit_code)
+
+
+def use_threads(threads: int | None, processes: int) -> None:
+    """Let each of the processes of this machine compute with its share of the cores."""
+    torch.set_num_threads(threads or max(1, len(os.sched_getaffinity(0)) // processes))
+    torch.set_flush_denormal(True)

@@ -1,0 +1,148 @@
+"""From what data say of images to the batches of a step: which texts enter, how many, which words.
+
+Each class here is a setting of a recipe and a function of the data. What is random is drawn anew
+for each step: the phrases that enter, the caption of several, the template of each class name.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.recipe import Example, Examples, Named
+from bench.types import Vocabulary
+from models.xdecoder.batch import (
+    Concept,
+    Objects,
+    PairBatch,
+    Phrases,
+    PhraseSource,
+    SceneBatch,
+    SegmentationBatch,
+)
+from models.xdecoder.crops import CropBatch
+
+
+@dataclass(frozen=True)
+class Segmented:
+    """Images with segments, and phrases about them."""
+
+    phrases: int = 4
+    """At most so many phrases an image, a random number from 1; 0: referring is not trained."""
+    templates: tuple[str, ...] = ("{}",)
+    """Each class name is put into one of these."""
+
+    def __call__(self, data: Examples, chance: np.random.Generator) -> SegmentationBatch:
+        """See `bench.recipe.Batching`."""
+        if data.vocabulary is None:
+            raise ValueError("segments need a vocabulary")
+        classes = self._classes(data.vocabulary, chance)
+        objects = tuple(map(_objects, data.examples))
+        phrases = (
+            self._phrases(example, of, classes, chance)
+            for example, of in zip(data.examples, objects, strict=True)
+        )
+        return SegmentationBatch(
+            _stacked(data), classes, objects, tuple(phrases) if self.phrases else ()
+        )
+
+    def _classes(self, vocabulary: Vocabulary, chance: np.random.Generator) -> tuple[Concept, ...]:
+        if vocabulary.background is None:
+            raise ValueError("training needs a word for background")
+        words = (*vocabulary.prompts, (vocabulary.background,))
+        names = (*vocabulary.names, vocabulary.background)
+        return tuple(
+            Concept(self._sentence(_one(of, chance), chance), name)
+            for of, name in zip(words, names, strict=True)
+        )
+
+    def _sentence(self, words: str, chance: np.random.Generator) -> str:
+        # Without the marks that class names have and sentences do not, as released.
+        return _one(self.templates, chance).format(words.replace(",", "").replace("+", " "))
+
+    def _phrases(
+        self,
+        example: Example,
+        objects: Objects,
+        classes: tuple[Concept, ...],
+        chance: np.random.Generator,
+    ) -> Phrases:
+        """Some phrases about an image; where nobody wrote any, names of some of its segments."""
+        most = int(chance.integers(1, self.phrases + 1))
+        if example.phrases:
+            chosen = [example.phrases[i] for i in _some(len(example.phrases), most, chance)]
+            return Phrases(
+                tuple(Concept(p.text, p.text) for p in chosen),
+                torch.from_numpy(np.stack([p.mask for p in chosen])),
+            )
+        which = _some(len(objects.labels), most, chance)
+        return Phrases(
+            tuple(classes[int(objects.labels[i])] for i in which),
+            objects.masks[which],
+            PhraseSource.CLASS_NAMES,
+        )
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Images with a caption each, one of those they have."""
+
+    def __call__(self, data: Examples, chance: np.random.Generator) -> PairBatch:
+        """See `bench.recipe.Batching`."""
+        return PairBatch(_stacked(data), _captions(data, chance))
+
+
+@dataclass(frozen=True)
+class Everything:
+    """Images that come with segments, phrases and captions: one pass trains every objective."""
+
+    segmented: Segmented = Segmented()
+
+    def __call__(self, data: Examples, chance: np.random.Generator) -> SceneBatch:
+        """See `bench.recipe.Batching`."""
+        return SceneBatch(self.segmented(data, chance), _captions(data, chance))
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Pictures of one thing each, with its names."""
+
+    def __call__(self, data: Named, chance: np.random.Generator) -> CropBatch:
+        """See `bench.recipe.Batching`."""
+        return CropBatch(
+            torch.from_numpy(np.stack(data.images)),
+            data.vocabularies,
+            torch.from_numpy(data.labels),
+        )
+
+
+def _stacked(data: Examples) -> Tensor:
+    return torch.from_numpy(np.stack([example.image for example in data.examples]))
+
+
+def _captions(data: Examples, chance: np.random.Generator) -> tuple[str, ...]:
+    return tuple(_one(example.captions, chance) for example in data.examples)
+
+
+def _objects(example: Example) -> Objects:
+    """The segments of an image that have a label and a pixel; crowds are void."""
+    height, width = example.image.shape[:2]
+    if example.ids is None:
+        raise ValueError("segmentation needs the ids of segments")
+    there = np.unique(example.ids)
+    segments = [s for s in example.segments if not s.crowd and s.id in there]
+    ids = np.array([s.id for s in segments], example.ids.dtype)
+    masks = example.ids == ids[:, None, None] if segments else np.zeros((0, height, width), bool)
+    labels = torch.tensor([s.label for s in segments], dtype=torch.long)
+    return Objects(torch.from_numpy(masks), labels)
+
+
+def _one(of: tuple[str, ...], chance: np.random.Generator) -> str:
+    return of[int(chance.integers(len(of)))] if len(of) > 1 else of[0]
+
+
+def _some(n: int, most: int, chance: np.random.Generator) -> list[int]:
+    """At most so many different numbers below `n`, in random order."""
+    chosen: list[int] = chance.permutation(n)[:most].tolist()
+    return chosen
