@@ -127,26 +127,3 @@ def add_enlarged(
     patches = fine.view(*fine.shape[:2], height, 2, width, 2)
     patches.add_(coarse[:, :, :, None, :, None])
     return fine
-
-
-OFFICIAL_NAMES: tuple[tuple[str, str], ...] = (
-    (r"^sem_seg_head\.pixel_decoder\.", "pixel_decoder."),
-    (r"^pixel_decoder\.input_proj\.", "pixel_decoder.project."),
-    (r"^pixel_decoder\.transformer\.encoder\.layers\.(\d+)\.", r"pixel_decoder.encoder.\1."),
-    (r"(^pixel_decoder\.encoder\.\d+)\.self_attn\.in_proj_", r"\1.attention.in_proj."),
-    (r"(^pixel_decoder\.encoder\.\d+)\.self_attn\.out_proj\.", r"\1.attention.out_proj."),
-    (r"(^pixel_decoder\.encoder\.\d+)\.linear1\.", r"\1.widen."),
-    (r"(^pixel_decoder\.encoder\.\d+)\.linear2\.", r"\1.narrow."),
-    (r"(^pixel_decoder\.(?:layer|adapter)_\d)\.weight$", r"\1.conv.weight"),
-    (r"^pixel_decoder\.layer_4\.", "pixel_decoder.smooth."),
-    *(
-        rule
-        for level, merge in ((3, 0), (2, 1), (1, 2))
-        for rule in (
-            (rf"^pixel_decoder\.adapter_{level}\.", f"pixel_decoder.merges.{merge}.lateral."),
-            (rf"^pixel_decoder\.layer_{level}\.", f"pixel_decoder.merges.{merge}.smooth."),
-        )
-    ),
-    (r"^pixel_decoder\.mask_features\.", "pixel_decoder.mask_conv."),
-)
-"""Names in released checkpoints, as regular expressions, and ours: every rule applies, in order."""

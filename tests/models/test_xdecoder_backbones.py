@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from xdecoder_reference import assert_agrees, filled, golden, manifest, pixels, renamed
 
-from models.xdecoder.backbones import Backbone, build_backbone, davit, focal, pyramid
+from models.xdecoder import names
+from models.xdecoder.backbones import Backbone, build_backbone, davit, pyramid
 from models.xdecoder.backbones.pyramid import DropPath, FeedForward
 from models.xdecoder.backbones.swin import SwinBlock, torn_apart
 from models.xdecoder.backbones.window import WindowAttention, join_windows, split_windows
@@ -28,10 +29,10 @@ from models.xdecoder.config import (
 )
 
 OFFICIAL = {
-    "focalt": (FOCAL_T, focal.OFFICIAL_NAMES),
-    "focall": (FOCAL_L, focal.OFFICIAL_NAMES),
-    "davitd3": (DAVIT_D3, davit.OFFICIAL_NAMES),
-    "davitd5": (DAVIT_D5, davit.OFFICIAL_NAMES),
+    "focalt": (FOCAL_T, names.FOCAL),
+    "focall": (FOCAL_L, names.FOCAL),
+    "davitd3": (DAVIT_D3, names.DAVIT),
+    "davitd5": (DAVIT_D5, names.DAVIT),
 }
 DIMS = (8, 16, 32, 64)
 TINY: dict[str, BackboneConfig] = {
@@ -65,7 +66,7 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 def test_focal_t_gives_the_released_levels() -> None:
     backbone = build_backbone(FOCAL_T).eval()
-    backbone.load_state_dict(filled("focalt", "backbone.", "backbone.", focal.OFFICIAL_NAMES))
+    backbone.load_state_dict(filled("focalt", "backbone.", "backbone.", names.FOCAL))
     with torch.inference_mode():
         levels = backbone(pixels(384, 512, seed=0))
     released = golden("focalt_features_384x512")
@@ -76,12 +77,12 @@ def test_focal_t_gives_the_released_levels() -> None:
 
 
 TINY_RELEASED = {
-    "tiny_focal": (FocalConfig(DIMS, (1, 1, 2, 1), focal_levels=4), focal.OFFICIAL_NAMES),
+    "tiny_focal": (FocalConfig(DIMS, (1, 1, 2, 1), focal_levels=4), names.FOCAL),
     "tiny_davit_d3": (
         DaViTConfig(DIMS, (1, 1, 2, 1), (1, 2, 4, 8), downsampling_kernel=2),
-        davit.OFFICIAL_NAMES,
+        names.DAVIT,
     ),
-    "tiny_davit_d5": (DaViTConfig(DIMS, (1, 1, 2, 1), (1, 2, 4, 8)), davit.OFFICIAL_NAMES),
+    "tiny_davit_d5": (DaViTConfig(DIMS, (1, 1, 2, 1), (1, 2, 4, 8)), names.DAVIT),
 }
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from xdecoder_reference import assert_agrees, filled, golden, manifest, pixels, renamed
 
-from models.xdecoder import pixel_decoder
-from models.xdecoder.backbones import Levels, build_backbone, focal
+from models.xdecoder import names
+from models.xdecoder.backbones import Levels, build_backbone
 from models.xdecoder.config import FOCAL_T, PixelDecoderConfig
 from models.xdecoder.deformable import POINTS, DeformableAttention, place_centres
 from models.xdecoder.pixel_decoder import PixelDecoder, add_enlarged, build_pixel_decoder
@@ -45,12 +45,10 @@ def some_levels(height: int, width: int, batch: int = 1) -> Levels:
 
 def test_focal_t_gives_the_released_maps_and_mask_features() -> None:
     backbone = build_backbone(FOCAL_T).eval()
-    backbone.load_state_dict(filled("focalt", "backbone.", "backbone.", focal.OFFICIAL_NAMES))
+    backbone.load_state_dict(filled("focalt", "backbone.", "backbone.", names.FOCAL))
     decoder = PixelDecoder(PixelDecoderConfig(), backbone.channels).eval()
     official = "sem_seg_head.pixel_decoder."
-    decoder.load_state_dict(
-        filled("focalt", official, "pixel_decoder.", pixel_decoder.OFFICIAL_NAMES)
-    )
+    decoder.load_state_dict(filled("focalt", official, "pixel_decoder.", names.PIXEL_DECODER))
     with torch.inference_mode():
         levels = backbone(pixels(384, 512, seed=0))
         encoded = decoder.encode(levels.res5)
@@ -71,7 +69,7 @@ def test_every_released_entry_is_one_parameter_of_equal_shape(variant: str) -> N
     ours = {f"pixel_decoder.{name}": tuple(x.shape) for name, x in decoder.state_dict().items()}
     released = [(n, s) for n, s in manifest(variant).items() if ".pixel_decoder." in n]
     assert len(released) == len(ours)
-    rules = pixel_decoder.OFFICIAL_NAMES
+    rules = names.PIXEL_DECODER
     assert {renamed(name, rules): shape for name, shape in released} == ours
 
 

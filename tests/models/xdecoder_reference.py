@@ -7,14 +7,14 @@ released code, and `fill.py`, which makes weights and pictures from names alone.
 import functools
 import importlib.util
 import json
-import re
-from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from models.xdecoder.names import Names, to_ours
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "xdecoder"
 
@@ -37,21 +37,18 @@ def manifest(variant: str) -> dict[str, tuple[int, ...]]:
     return {name: tuple(entry["shape"]) for name, entry in entries.items()}
 
 
-def renamed(name: str, rules: Iterable[tuple[str, str]]) -> str:
-    """An official name after every rule."""
-    for pattern, replacement in rules:
-        name = re.sub(pattern, replacement, name)
-    return name
+def renamed(name: str, table: Names) -> str:
+    """Our name for an official one."""
+    ours = to_ours(name, table)
+    assert ours is not None, name
+    return ours
 
 
-def filled(
-    variant: str, official: str, ours: str, rules: Iterable[tuple[str, str]]
-) -> dict[str, Tensor]:
+def filled(variant: str, official: str, ours: str, table: Names) -> dict[str, Tensor]:
     """Formula weights of the part whose official names begin with `official`, by our names
     without the prefix `ours`."""
-    rules = tuple(rules)
     return {
-        renamed(name, rules).removeprefix(ours): torch.from_numpy(fill.value(name, shape))
+        renamed(name, table).removeprefix(ours): torch.from_numpy(fill.value(name, shape))
         for name, shape in manifest(variant).items()
         if name.startswith(official)
     }

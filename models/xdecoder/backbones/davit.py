@@ -107,29 +107,3 @@ class ChannelAttention(nn.Module):
         attended = (attention @ value).permute(0, 3, 1, 2).reshape(x.shape)
         out: Tensor = self.proj(attended)
         return out
-
-
-OFFICIAL_NAMES: tuple[tuple[str, str], ...] = (
-    (r"^backbone\.convs\.", "backbone.embeddings."),
-    *(
-        (
-            rf"^backbone\.blocks\.(\d)\.{pair}\.spatial_block\.",
-            rf"backbone.stages.\1.{2 * pair}.",
-        )
-        for pair in range(9)
-    ),
-    *(
-        (
-            rf"^backbone\.blocks\.(\d)\.{pair}\.channel_block\.",
-            rf"backbone.stages.\1.{2 * pair + 1}.",
-        )
-        for pair in range(9)
-    ),
-    (r"(^backbone\..*)\.conv(\d)\.fn\.dw\.", r"\1.local\2."),
-    (r"(^backbone\..*)\.(?:window|channel)_attn\.norm\.", r"\1.norm1."),
-    (r"(^backbone\..*)\.(?:window|channel)_attn\.fn\.", r"\1.attention."),
-    (r"(^backbone\..*)\.ffn\.norm\.", r"\1.norm2."),
-    (r"(^backbone\..*)\.ffn\.fn\.net\.fc1\.", r"\1.feedforward.widen."),
-    (r"(^backbone\..*)\.ffn\.fn\.net\.fc2\.", r"\1.feedforward.narrow."),
-)
-"""Names in released checkpoints, as regular expressions, and ours: every rule applies, in order."""

@@ -137,22 +137,3 @@ class FocalModulation(nn.Module):
         biases = torch.split(self.project_in.bias, sizes)
         query, context, gates = (linear(x, *part) for part in zip(weights, biases, strict=True))
         return query, context, torch.split(gates, 1, dim=-1)
-
-
-OFFICIAL_NAMES: tuple[tuple[str, str], ...] = (
-    (r"^backbone\.patch_embed\.", "backbone.embeddings.0."),
-    (r"^backbone\.layers\.0\.downsample\.", "backbone.embeddings.1."),
-    (r"^backbone\.layers\.1\.downsample\.", "backbone.embeddings.2."),
-    (r"^backbone\.layers\.2\.downsample\.", "backbone.embeddings.3."),
-    (r"^backbone\.norm(\d)\.", r"backbone.norms.\1."),
-    (r"^backbone\.layers\.(\d+)\.blocks\.(\d+)\.gamma_(\d)$", r"backbone.stages.\1.\2.scale\3"),
-    (r"^backbone\.layers\.(\d+)\.blocks\.(\d+)\.dw(\d)\.", r"backbone.stages.\1.\2.local\3."),
-    (r"^backbone\.layers\.(\d+)\.blocks\.(\d+)\.", r"backbone.stages.\1.\2."),
-    (r"(^backbone\..*\.modulation)\.f\.", r"\1.project_in."),
-    (r"(^backbone\..*\.modulation)\.h\.", r"\1.mix."),
-    (r"(^backbone\..*\.modulation)\.proj\.", r"\1.project_out."),
-    (r"(^backbone\..*\.modulation)\.focal_layers\.(\d+)\.0\.", r"\1.contexts.\2."),
-    (r"(^backbone\..*)\.mlp\.fc1\.", r"\1.feedforward.widen."),
-    (r"(^backbone\..*)\.mlp\.fc2\.", r"\1.feedforward.narrow."),
-)
-"""Names in released checkpoints, as regular expressions, and ours: every rule applies, in order."""
