@@ -220,7 +220,7 @@ def _file(kind: Kind[Any], name: str, search: Search) -> Traversable:
     path = Path(name)
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
+    if path.suffix in (".yaml", ".yml") or "/" in name:
         raise DataMissing(f"There is no {kind.noun} spec or folder at {name}.")
     hint = " ".join(f"Plug-in '{p}' is broken: {reason}." for p, reason in broken().items())
     raise UnknownName(kind.noun, name, known, hint=hint)

@@ -48,7 +48,7 @@ def execute(
         StoreError: results cannot be written; no other job would do better.
     """
     hopeless = (
-        Failed(planned.job, failure(planned.job, planned.problem))
+        Failed(planned.job, failure(planned.job, str(planned.problem)))
         for planned in plan
         if planned.problem is not None
     )

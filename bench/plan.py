@@ -122,7 +122,7 @@ class Planned:
     job: Job
     contents: Contents | None = None
     """What it is made of; `None` where something is missing."""
-    problem: str | None = None
+    problem: BenchError | None = None
     """What is missing, and what to do about it."""
 
     @property
@@ -164,7 +164,7 @@ def plan(jobs: Sequence[Job], resolve: Callable[[Job], tuple[Job, Contents]]) ->
         try:
             planned = Planned(*resolve(job))
         except BenchError as error:
-            planned = Planned(job, problem=str(error))
+            planned = Planned(job, problem=error)
         found.setdefault(planned.key or job.model_dump_json(), planned)
     return Plan(tuple(found.values()))
 

@@ -353,8 +353,12 @@ class Protocol(Strict):
         )
 
     def digest(self) -> str:
-        """Twelve hex digits over `definition`: two cards with one meaning have one digest."""
-        content = json.dumps(self.definition(), sort_keys=True)
+        """Twelve hex digits over `definition`: two cards with one meaning have one digest.
+
+        A card that is not yet resolved for a dataset has its overrides in it too.
+        """
+        meaning = self.definition() | ({"datasets": self.datasets} if self.datasets else {})
+        content = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from bench import catalog
 from bench.data.dataset import Dataset
 from bench.data.opening import open_dataset
-from bench.errors import UsageError
+from bench.errors import CannotDo, UsageError
 from bench.evaluation import examine
 from bench.execute import Assignment, Event, Finished, work
 from bench.plan import Contents, Job, Plan, plan
@@ -250,6 +250,8 @@ def _assigned(
     job: Job, model: object, dataset: Dataset, card: Protocol, *, device: str, batch_size: int
 ) -> Assignment:
     """A job with the things it names."""
+    if job.tuning is not None:
+        raise CannotDo(f"Model '{job.model}' cannot be tuned with few shots; leave out --shots.")
     if job.limit is not None and job.limit < len(dataset.ids):
         dataset = dataset.subset(dataset.ids[: job.limit])
     else:

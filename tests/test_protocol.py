@@ -46,7 +46,15 @@ def test_a_card_has_one_digest_whatever_its_name_and_prose() -> None:
 def test_an_override_that_changes_nothing_keeps_the_digest() -> None:
     changed = Protocol(name="one", datasets={"coco": {"templates": "none"}, "ade": {}})
     assert changed.for_dataset("coco").digest() == changed.for_dataset("other").digest()
-    assert changed.digest() == Protocol(name="one").digest()
+
+
+def test_cards_that_differ_only_in_overrides_have_different_digests() -> None:
+    plain, changed = (
+        Protocol(name="one"),
+        Protocol(name="one", datasets={"ade": {"templates": "photo"}}),
+    )
+    assert plain.digest() != changed.digest()
+    assert plain.for_dataset("coco").digest() == changed.for_dataset("coco").digest()
 
 
 def test_the_exact_name_counts_before_a_longer_family_and_a_longer_before_a_shorter() -> None:

@@ -48,7 +48,7 @@ def test_all_four_packages_and_their_data_are_in_the_wheel(installed):
 
 
 def test_the_installed_command_runs_the_main_job_from_another_directory(installed, tmp_path):
-    out = bench(installed, tmp_path, "run", "shapes-pairs", "--model", "colour", "--limit", "4")
+    out = bench(installed, tmp_path, "run", "shapes-colours", "--model", "colour", "--limit", "4")
     assert out.returncode == 0, out.stderr
     assert "PQ" in out.stdout
     assert (tmp_path / "bench-results" / "records.jsonl").exists()

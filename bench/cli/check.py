@@ -13,11 +13,11 @@ from bench.cli.options import (
     Json,
     Quiet,
     Specs,
-    TableFormat,
     print_json,
     print_rows,
 )
 from bench.cli.progress import Advance, progress
+from bench.report.table import Format
 
 if TYPE_CHECKING:
     from bench.data.check import Report
@@ -32,8 +32,8 @@ def check(
         bool, typer.Option("--counts", help="Print the counts per split and class too.")
     ] = False,
     table_format: Annotated[
-        TableFormat, typer.Option("--format", help="How tables are printed.")
-    ] = TableFormat.TERMINAL,
+        Format, typer.Option("--format", help="How tables are printed.")
+    ] = Format.TERMINAL,
     data: Data = DATA_DEFAULT,
     specs: Specs = None,
     quiet: Quiet = False,
@@ -100,7 +100,7 @@ class _Splits:
         self._advance()
 
 
-def _print(report: "Report", to: TableFormat, *, counts: bool) -> None:
+def _print(report: "Report", to: Format, *, counts: bool) -> None:
     """A report for a person: a line a split, then the findings."""
     print(f"{report.name}: {'sound' if report.sound else 'has problems'}")
     for split, held in report.counts.items():

@@ -11,12 +11,12 @@ from bench.cli.options import (
     Json,
     Results,
     Specs,
-    TableFormat,
     note,
     print_json,
     print_rows,
 )
 from bench.errors import UnknownName
+from bench.report.table import Format
 
 Row = Mapping[str, Any]
 
@@ -24,8 +24,8 @@ Row = Mapping[str, Any]
 def list_(
     kind: Annotated[str, typer.Argument(help="What to list; without it, how many of each.")] = "",
     table_format: Annotated[
-        TableFormat, typer.Option("--format", help="How the table is printed.")
-    ] = TableFormat.TERMINAL,
+        Format, typer.Option("--format", help="How the table is printed.")
+    ] = Format.TERMINAL,
     as_json: Json = False,
     results: Results = RESULTS_DEFAULT,
     specs: Specs = None,

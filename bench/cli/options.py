@@ -1,14 +1,14 @@
 """Options that several commands share, spelled once, and how output is printed."""
 
-import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from bench.report.table import Format, Row, Table
 
 Results = Annotated[
     Path,
@@ -47,16 +47,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
 
 
-class TableFormat(StrEnum):
-    """How a table is printed."""
-
-    TERMINAL = "terminal"
-    MARKDOWN = "markdown"
-    CSV = "csv"
-    LATEX = "latex"
-    JSON = "json"
-
-
 def print_json(value: Any) -> None:
     """One JSON value on standard output; NaN becomes null, as JSON has none."""
     print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
@@ -81,44 +71,8 @@ def note(message: str, *, quiet: bool = False) -> None:
         print(message, file=sys.stderr)
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], to: TableFormat) -> None:
+def print_rows(rows: Sequence[Mapping[str, Any]], to: Format) -> None:
     """Rows with the same keys as a table, on standard output."""
-    columns = list(rows[0])
-    cells = [["" if row[c] is None else str(row[c]) for c in columns] for row in rows]
-    match to:
-        case TableFormat.JSON:
-            print_json(list(rows))
-        case TableFormat.CSV:
-            writer = csv.writer(sys.stdout, lineterminator="\n")
-            writer.writerows([columns, *cells])
-        case TableFormat.MARKDOWN:
-            for line in (columns, ["---"] * len(columns), *cells):
-                print("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |")
-        case TableFormat.LATEX:
-            print(f"\\begin{{tabular}}{{{'l' * len(columns)}}}\n\\toprule")
-            print(" & ".join(map(_tex, columns)) + " \\\\\n\\midrule")
-            for line in cells:
-                print(" & ".join(map(_tex, line)) + " \\\\")
-            print("\\bottomrule\n\\end{tabular}")
-        case TableFormat.TERMINAL:
-            _print_terminal(columns, cells)
-
-
-def _tex(cell: str) -> str:
-    for special in "&%$#_{}":
-        cell = cell.replace(special, "\\" + special)
-    return cell
-
-
-def _print_terminal(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*columns, box=box.SIMPLE_HEAD)
-    for line in cells:
-        table.add_row(*line)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=200)  # a pipe has no width: do not fold what others read
-    console.print(table)
+    columns = tuple(rows[0])
+    cells = [tuple("" if row[c] is None else row[c] for c in columns) for row in rows]
+    Table(columns, tuple(map(Row, cells))).show(to)

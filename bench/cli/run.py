@@ -17,13 +17,13 @@ from bench.cli.options import (
     Quiet,
     Results,
     Specs,
-    TableFormat,
     note,
     print_json,
     print_rows,
 )
 from bench.cli.progress import Advance, progress
 from bench.errors import JobsFailed, UnknownName, UsageError
+from bench.report.table import Format
 
 if TYPE_CHECKING:
     from bench.executors import Executor
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from bench.spec import Member
     from bench.store import Failure, Store
     from bench.workplace import Workplace
+
+
+CHEAPEST = "class-embedding"
+"""The tuning strategy where none is named: the fewest parameters (X-Decoder, Table 13)."""
 
 
 class Where(StrEnum):
@@ -61,7 +65,8 @@ def run(
         str, typer.Option(help="Images to tune on first: 0 is zero-shot; 5; 0,1,3,5,10,all.")
     ] = "0",
     tune: Annotated[
-        list[str] | None, typer.Option(help="Tuning strategies, for shots above 0.")
+        list[str] | None,
+        typer.Option(help=f"Tuning strategies, for shots above 0; {CHEAPEST} without."),
     ] = None,
     unit: Annotated[Unit, typer.Option(help="What a shot counts.")] = Unit.IMAGES,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the support set, for shots.")] = 1,
@@ -94,8 +99,8 @@ def run(
         bool, typer.Option("--dry-run", help="Print the plan and stop before anything runs.")
     ] = False,
     table_format: Annotated[
-        TableFormat, typer.Option("--format", help="How the table is printed.")
-    ] = TableFormat.TERMINAL,
+        Format, typer.Option("--format", help="How the table is printed.")
+    ] = Format.TERMINAL,
     data: Data = DATA_DEFAULT,
     results: Results = RESULTS_DEFAULT,
     specs: Specs = None,
@@ -122,11 +127,7 @@ def run(
         "precision": precision,
     }
     given = {name: value for name, value in settings.items() if value not in (None, ())}
-    tuning = tunings(
-        _shots(shots), tune or [], unit=unit.value, draw_seeds=range(seeds), train_seeds=range(1)
-    )
-    if not tuning:
-        raise UsageError(f"--shots {shots} needs --tune: say which strategy tunes the model.")
+    tuning = tunings(_shots(shots), tune or [CHEAPEST], unit=unit.value, draw_seeds=range(seeds))
     jobs = [
         job
         for member in _members(targets, search)
@@ -143,6 +144,7 @@ def run(
     if dry_run:
         print_rows(_plan_rows(planned, store), table_format)
         return
+    _refuse_hopeless(planned)
     failures, records = _execute(
         planned, place, store, _executor(executor, device), fail_fast=fail_fast, quiet=quiet
     )
@@ -191,7 +193,7 @@ def _members(targets: Sequence[str], search: Sequence[Path]) -> Iterator["Member
             for member in suite.members:
                 card = member.protocol or suite.protocol
                 yield member.model_copy(update={"protocol": card})
-        elif target in datasets or Path(target).exists() or len(Path(target).parts) > 1:
+        elif target in datasets or Path(target).exists() or "/" in target:
             yield Member(dataset=target)
         else:
             raise UnknownName("dataset or suite", target, {*datasets, *suites})
@@ -234,10 +236,23 @@ def _plan_rows(planned: "Plan", store: "Store") -> list[dict[str, object]]:
             "job": item.job.title,
             "images": item.contents.images if item.contents else None,
             "key": item.key,
-            "status": item.problem or ("done" if item.key in done else "to do"),
+            "status": str(item.problem or ("done" if item.key in done else "to do")),
         }
         for item in planned
     ]
+
+
+def _refuse_hopeless(planned: "Plan") -> None:
+    """Where no job can run at all, say the first reason, with its own exit code."""
+    problems = [item.problem for item in planned if item.problem is not None]
+    if len(problems) < len(planned):
+        return
+    reasons = dict.fromkeys(map(str, problems))
+    error = problems[0]
+    if len(reasons) > 1:
+        more = f" None of {len(planned)} jobs can run; `--dry-run` shows why for each."
+        error.args = (f"{error}{more}",)
+    raise error
 
 
 # --- doing them ----------------------------------------------------------------------------------
@@ -331,7 +346,7 @@ def _report(
     records: "Iterable[Record]",
     store: "Store",
     targets: Sequence[str],
-    to: TableFormat,
+    to: Format,
     *,
     as_json: bool,
     quiet: bool,

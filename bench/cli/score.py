@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.cli.options import Json, Specs, TableFormat, print_json
+from bench.cli.options import Json, Specs, print_json
 from bench.errors import UnknownName, UsageError
+from bench.report.table import Format
 
 SCORED = {
     "semantic": "bench.scoring.semantic",
@@ -49,8 +50,8 @@ def score(
     ] = None,
     by_class: Annotated[bool, typer.Option("--by-class", help="One row a class too.")] = False,
     table_format: Annotated[
-        TableFormat, typer.Option("--format", help="How the table is printed.")
-    ] = TableFormat.TERMINAL,
+        Format, typer.Option("--format", help="How the table is printed.")
+    ] = Format.TERMINAL,
     as_json: Json = False,
     specs: Specs = None,
 ) -> None:

@@ -91,7 +91,7 @@ def _by_path(name: str, search: tuple[Any, ...]) -> dict[str, Any]:
     from bench import catalog
 
     path = Path(name)
-    if path.exists() or len(path.parts) > 1:
+    if path.exists() or "/" in name:
         spec = catalog.dataset(name, search)
         return {"dataset": {"digest": spec.digest(), **_stated(spec)}}
     known = [*catalog.models()]

@@ -11,10 +11,10 @@ from bench.cli.options import (
     Quiet,
     Results,
     Specs,
-    TableFormat,
     note,
 )
 from bench.errors import UnknownName, UsageError
+from bench.report.table import Format
 
 if TYPE_CHECKING:
     from bench.record import Record
@@ -38,8 +38,8 @@ def table(
     ] = True,
     published: Annotated[bool, typer.Option(help="Numbers that others published too.")] = True,
     table_format: Annotated[
-        TableFormat, typer.Option("--format", help="How the table is printed.")
-    ] = TableFormat.TERMINAL,
+        Format, typer.Option("--format", help="How the table is printed.")
+    ] = Format.TERMINAL,
     results: Results = RESULTS_DEFAULT,
     specs: Specs = None,
     quiet: Quiet = False,
@@ -104,7 +104,7 @@ def _leaderboard(
     intervals: bool,
 ) -> "Table":
     from bench.report.frame import leaderboard, scores
-    from bench.report.table import leaderboard_table
+    from bench.report.leaderboard import leaderboard_table
 
     long = scores(records, _bounds(store) if intervals else None)
     known = set(long["score"])
@@ -126,7 +126,7 @@ def _bounds(store: "Store") -> "Intervals":
 
 
 def print_records(
-    records: "Sequence[Record]", store: "Store", to: TableFormat, *, quiet: bool = False
+    records: "Sequence[Record]", store: "Store", to: Format, *, quiet: bool = False
 ) -> None:
     """What a command ran: one run with its scores, several as a leaderboard."""
     if len(records) == 1:

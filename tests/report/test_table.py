@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from bench.metrics.meter import Score
 from bench.record import Record
 from bench.report.frame import MEASURED, leaderboard, results, scores
+from bench.report.leaderboard import leaderboard_table
 from bench.report.table import (
     Format,
     Number,
     Row,
     Table,
-    leaderboard_table,
     print_scores,
     scores_table,
 )

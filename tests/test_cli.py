@@ -1,0 +1,251 @@
+"""The command line as a person meets it: what it prints, and the exit codes it promises."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from bench.cli import COMMANDS, build_app, spread_lists
+from bench.cli.progress import PlainLines
+from bench.errors import BenchError, GateFailed, GateUndecided, JobsFailed, Missing, UsageError
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Run `bench` in an empty folder; nothing of the environment decides."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("BENCH_DATA", "BENCH_RESULTS", "BENCH_SPECS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words: str) -> Result:
+        result = CliRunner().invoke(build_app(), spread_lists(list(words)))
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
+
+
+def run_shapes(bench, *words: str) -> Result:
+    return bench("run", "shapes-colours", "--model", "colour", "--limit", "3", *words)
+
+
+# --- help and docs -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name, _ in COMMANDS])
+def test_every_command_has_help_and_is_in_the_readme(bench, name):
+    result = bench(name, "--help")
+    assert result.exit_code == 0
+    assert len(result.stdout.strip().splitlines()[2]) > 20
+    assert f"bench {name}" in (ROOT / "README.md").read_text()
+
+
+def test_exit_codes_are_as_documented():
+    import bench.cli
+
+    documented = bench.cli.__doc__ or ""
+    for error, code in [(UsageError, 2), (Missing, 3), (JobsFailed, 4), (GateFailed, 5)]:
+        assert error.exit_code == code
+        assert f"    {code}    " in documented
+    assert GateUndecided.exit_code == 6
+    assert issubclass(Missing, BenchError)
+
+
+# --- run -----------------------------------------------------------------------------------------
+
+
+def test_one_pass_scores_three_tasks_into_a_table_and_a_record(bench, tmp_path):
+    result = run_shapes(bench)
+    assert result.exit_code == 0
+    for score in ("PQ", "AP", "mIoU"):
+        assert score in result.stdout
+    (line,) = (tmp_path / "bench-results" / "records.jsonl").read_text().splitlines()
+    record = json.loads(line)
+    assert set(record["scores"]) == {"panoptic", "instance", "semantic"}
+    assert record["partial"]
+
+
+def test_the_same_command_again_only_reads(bench, tmp_path):
+    first = run_shapes(bench, "--json")
+    before = (tmp_path / "bench-results" / "records.jsonl").read_bytes()
+    second = run_shapes(bench, "--json")
+    assert json.loads(first.stdout) == json.loads(second.stdout)
+    assert (tmp_path / "bench-results" / "records.jsonl").read_bytes() == before
+
+
+def test_several_models_may_follow_one_option_and_targets_may_come_last():
+    words = ["run", "shapes", "--model", "A", "B", "--shots", "5"]
+    assert spread_lists(words) == [
+        *("run", "shapes", "--model", "A", "--model", "B", "--shots", "5"),
+    ]
+
+
+def test_a_target_after_the_model_is_a_target(bench):
+    result = bench("run", "--model", "colour", "shapes-colours", "--limit", "2", "--quiet")
+    assert result.exit_code == 0, result.stderr
+
+
+def test_a_dry_run_prints_the_plan_and_runs_nothing(bench, tmp_path):
+    result = run_shapes(bench, "--dry-run", "--format", "csv")
+    assert "to do" in result.stdout
+    assert not (tmp_path / "bench-results").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("run", "shaps", "--model", "colour"), 2, "Did you mean 'shapes"),
+        (("run", "shapes", "--model", "color"), 2, "Did you mean 'colour'?"),
+        (("run", "shapes"), 2, "--model NAME"),
+        (("run", "--model", "colour"), 2, "Say what to run on"),
+        (("run", "shapes", "--model", "colour", "--shots", "few"), 2, "whole numbers"),
+        (("run", "shapes", "--model", "colour", "--shots", "5"), 2, "cannot be tuned"),
+        (("run", "shapes", "--model", "colour", "--task", "panoptc"), 2, "'panoptic'"),
+        (("run", "shapes", "--model", "colour", "--protocol", "benc"), 2, "'bench'"),
+        (("run", "coco", "--model", "colour"), 3, "is not at data/coco"),
+        (("run", "shapes", "--model", "gone.pt"), 3, "no checkpoint at gone.pt"),
+        (("run", "./gone", "--model", "colour"), 3, "no dataset spec or folder at ./gone"),
+        (("show", "shaps"), 2, "'shapes'"),
+        (("list", "dataset"), 2, "'datasets'"),
+        (("table",), 2, "no record"),
+        (("score", "panoptc", "--truth", "a", "--predictions", "b"), 2, "'panoptic'"),
+        (("score", "panoptic", "--truth", "a.json", "--predictions", "b.json"), 3, "a.json"),
+    ],
+)
+def test_what_a_user_can_mend_is_a_sentence_and_a_code(bench, words, code, said):
+    result = bench(*words)
+    assert (result.exit_code, said in result.stderr) == (code, True), result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_failed_job_leaves_the_others_and_exits_with_4(bench, tmp_path):
+    result = bench("run", "coco", "shapes-colours", "--model", "colour", "--limit", "2")
+    assert result.exit_code == 4
+    assert "1 of 2 jobs failed" in result.stderr
+    assert len((tmp_path / "bench-results" / "records.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_corrupt_image_is_left_out_and_said(bench, tmp_path):
+    folder = labelled_folder(tmp_path, broken="b.png")
+    result = bench("run", str(folder), "--model", "colour")
+    assert result.exit_code == 0
+    assert "partial, 1 of 2 images could not be scored" in result.stderr
+    failing = bench("run", str(folder), "--model", "colour", "--fail-fast", "--results", "other")
+    assert failing.exit_code in (3, 4)
+
+
+def labelled_folder(tmp_path: Path, broken: str = "") -> Path:
+    """Two red squares, as a COCO export."""
+    folder = tmp_path / "mine" / "valid"
+    folder.mkdir(parents=True)
+    for name in ("a.png", "b.png"):
+        picture = Image.new("RGB", (20, 20), "white")
+        picture.paste("red", (5, 5, 15, 15))
+        picture.save(folder / name)
+    if broken:
+        (folder / broken).write_bytes((folder / broken).read_bytes()[:40])
+    square = [5, 5, 15, 5, 15, 15, 5, 15]
+    content = {
+        "images": [
+            {"id": i, "file_name": name, "width": 20, "height": 20}
+            for i, name in enumerate(("a.png", "b.png"))
+        ],
+        "categories": [{"id": 1, "name": "red thing"}],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": 1, "segmentation": [square]}
+            | {"bbox": [5, 5, 10, 10], "area": 100, "iscrowd": 0}
+            for i in range(2)
+        ],
+    }
+    (folder / "_annotations.coco.json").write_text(json.dumps(content))
+    return folder.parent
+
+
+def test_a_dataset_is_one_yaml_file_and_no_code(bench, tmp_path):
+    labelled_folder(tmp_path)
+    spec = {
+        "title": "Mine",
+        "home": "mine",
+        "splits": {
+            "val": {
+                "images": {
+                    "reader": "coco-images",
+                    "json_file": "valid/_annotations.coco.json",
+                    "folder": "valid",
+                },
+                "truth": {
+                    "instance": {
+                        "reader": "coco-instances",
+                        "json_file": "valid/_annotations.coco.json",
+                    }
+                },
+            }
+        },
+    }
+    (tmp_path / "specs" / "datasets").mkdir(parents=True)
+    (tmp_path / "specs" / "datasets" / "mine.yaml").write_text(yaml.safe_dump(spec))
+    place = ("--specs", "specs", "--data", ".")
+    result = bench("run", "mine", "--model", "colour", *place, "--json")
+    (record,) = json.loads(result.stdout)
+    assert record["scores"]["instance"]["AP"]["value"] > 0.5
+    assert record["dataset"]["name"] == "mine"
+
+
+# --- the others ----------------------------------------------------------------------------------
+
+
+def test_a_table_has_what_was_run_and_leaves_partial_runs_out(bench):
+    run_shapes(bench)
+    assert "Left out" in bench("table", "--no-intervals").stdout
+    bench("run", "shapes-in-the-wild-orchard", "--model", "colour", "--quiet")
+    shown = bench("table", "shapes-in-the-wild-orchard", "--format", "markdown").stdout
+    assert "| colour |" in shown
+
+
+def test_lists_hold_the_shipped_things(bench):
+    names = {row["name"] for row in json.loads(bench("list", "datasets", "--json").stdout)}
+    assert {"shapes", "coco", "ade20k-150"} <= names
+    assert "colour" in bench("list", "models", "--format", "csv").stdout
+
+
+def test_show_prints_a_schema_and_a_resolved_card(bench):
+    schema = json.loads(bench("show", "--schema", "dataset").stdout)
+    assert "splits" in schema["properties"]
+    resolved = bench("show", "xdecoder-v2", "--dataset", "cityscapes").stdout
+    assert "short: 1024" in resolved
+
+
+def test_check_reads_every_shipped_spec(bench):
+    result = bench("check")
+    assert result.exit_code == 0, result.stdout
+
+
+def test_check_says_what_it_found_in_a_folder(bench, tmp_path):
+    folder = labelled_folder(tmp_path, broken="b.png")
+    result = bench("check", str(folder), "--json")
+    assert result.exit_code == 3
+    (report,) = json.loads(result.stdout)
+    assert not report["sound"]
+    assert any("id is 0" in finding["what"] for finding in report["findings"])
+
+
+def test_the_doctor_reports_this_installation(bench):
+    found = {f["subject"]: f for f in json.loads(bench("doctor", "--json").stdout)}
+    assert found["torch"]["verdict"] == "ok"
+    assert "datasets" in found["catalogue"]["found"]
+
+
+def test_plain_progress_tells_rate_and_time_left():
+    from io import StringIO
+
+    now, out = iter([0.0, 11.0, 11.0, 11.0, 12.0, 12.0]), StringIO()
+    lines = PlainLines("job", total=4, done=1, file=out, clock=lambda: next(now))
+    lines.advance()
+    lines.close()
+    assert out.getvalue().splitlines()[0] == "job: 2/4, 0.1/s, 22 s left"
