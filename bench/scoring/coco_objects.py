@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class CocoObjects:
     objects: Sequence[Row]
     """Annotations with `id`, `image_id`, `category_id`, `segmentation`, `area`, `bbox`,
     `iscrowd`; ids as the file has them."""
-    results: Sequence[Row]
+    results: list[dict[str, Any]]
 
     @property
     def has_masks(self) -> bool:
@@ -157,7 +158,7 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
         raise DataError(f"{truth}: COCO annotations have 'images', 'annotations' and 'categories'.")
     images = _by_id(truth, content["images"], "images", ("height", "width"))
     categories = _by_id(truth, content["categories"], "categories", ())
-    _check(truth, content["annotations"], images, categories, ("id",))
+    _check(truth, content["annotations"], images, categories, "id")
     objects = [_completed(truth, row, images[row["image_id"]]) for row in content["annotations"]]
     results = read_json(predictions, "COCO results")
     if not isinstance(results, list):
@@ -165,7 +166,7 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
             f"{predictions}: COCO results are a list of objects, this is "
             f"a {type(results).__name__}."
         )
-    _check(predictions, results, images, categories, ("score",))
+    _check(predictions, results, images, categories, "score")
     found = CocoObjects(images, categories, objects, results)
     return replace(found, results=_with_run_lengths(predictions, found))
 
@@ -187,22 +188,25 @@ def _check(
     rows: Sequence[Any],
     images: Mapping[int, Row],
     categories: Mapping[int, Row],
-    needed: Sequence[str],
+    needed: str,
 ) -> None:
-    for place, row in enumerate(rows):
-        for key in ("image_id", "category_id", *needed):
-            if not isinstance(row, dict) or key not in row:
-                raise DataError(f"{path}: entry {place} (from 0) has no '{key}'.")
     for key, known in (("image_id", images), ("category_id", categories)):
-        if unknown := {row[key] for row in rows} - known.keys():
+        if unknown := set(_column(path, rows, key)) - known.keys():
             raise DataError(
                 f"{path}: {len(unknown)} values of '{key}' are not in the truth: {some(unknown)}. "
                 "Were these made for another split, or with other ids?"
             )
-    if needed == ("score",):
-        scores = np.array([row["score"] for row in rows], object)
-        if not all(isinstance(s, int | float) and np.isfinite(s) for s in scores):
-            raise DataError(f"{path}: every 'score' must be a finite number.")
+    values = _column(path, rows, needed)
+    if needed == "score" and not all(isinstance(s, int | float) and isfinite(s) for s in values):
+        raise DataError(f"{path}: every 'score' must be a finite number.")
+
+
+def _column(path: Path, rows: Sequence[Any], key: str) -> list[Any]:
+    try:
+        return [row[key] for row in rows]
+    except (KeyError, TypeError):
+        place = next(i for i, r in enumerate(rows) if not isinstance(r, dict) or key not in r)
+        raise DataError(f"{path}: entry {place} (from 0) has no '{key}'.") from None
 
 
 def _completed(path: Path, row: Row, image: Row) -> Row:
@@ -224,22 +228,23 @@ def _completed(path: Path, row: Row, image: Row) -> Row:
     return {**row, "segmentation": mask, "area": area, "bbox": box, "iscrowd": crowd}
 
 
-def _with_run_lengths(path: Path, objects: CocoObjects) -> list[Row]:
+def _with_run_lengths(path: Path, objects: CocoObjects) -> list[dict[str, Any]]:
     """The results, complete, polygons as run lengths."""
+    sizes = {id: (image["height"], image["width"]) for id, image in objects.images.items()}
+    has_masks, has_boxes = objects.has_masks, objects.has_boxes
     results = []
     for place, row in enumerate(objects.results):
-        image = objects.images[row["image_id"]]
-        size = image["height"], image["width"]
-        if objects.has_masks:
+        if has_masks:
             if not row.get("segmentation"):
                 raise DataError(f"{path}: result {place} has no mask, and the first one has.")
+            size = sizes[row["image_id"]]
             _check_size(path, row, size)
             if not isinstance(row["segmentation"], dict):
                 counts = rle.compress(_checked_mask(path, row, size)).decode()
                 row = {**row, "segmentation": {"size": list(size), "counts": counts}}
         elif not row.get("bbox"):
             raise DataError(f"{path}: result {place} has neither a 'segmentation' nor a 'bbox'.")
-        if objects.has_boxes and len(row.get("bbox") or ()) != 4:
+        if has_boxes and len(row.get("bbox") or ()) != 4:
             raise DataError(f"{path}: result {place} has no box of 4 numbers, and the first has.")
         results.append(row)
     return results

@@ -5,7 +5,7 @@ tight box where none is stated). An image without results is one where nothing w
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +18,6 @@ from bench.errors import DataError, UnknownName, UsageError
 from bench.metrics.average_precision import (
     SIZES,
     BoxAveragePrecision,
-    Lane,
     MaskAveragePrecision,
     measures,
 )
@@ -62,7 +61,7 @@ def score(truth: Path, predictions: Path, protocol: Protocol, engine: str | None
     if chosen is Engine.BENCH:
         tables = [m.compute(s) for m, s in zip(meters, statistics(meters, objects), strict=True)]
     else:
-        tables = [meter.scores(*_drawn(meter, objects, chosen)) for meter in meters]
+        tables = _score_whole(meters, objects, protocol.ap, chosen)
     return {name: value for table in tables for name, value in table.items()}
 
 
@@ -112,29 +111,40 @@ def _engine(name: str | None, metric: AveragePrecision, objects: CocoObjects) ->
 
 # --- engines for whole files ---------------------------------------------------------------------
 
+Evaluate = Callable[[str], tuple[np.ndarray, np.ndarray]]
+"""Precision and recall, as pycocotools lays them out, of the task `segm` or `bbox`."""
 
-def _drawn(
-    meter: MaskAveragePrecision, objects: CocoObjects, engine: Engine
-) -> tuple[Mapping[Lane, np.ndarray], Int[np.ndarray, "size class"]]:
-    """Precision and recall as the engine draws them, and how many objects there are."""
-    masks = not isinstance(meter, BoxAveragePrecision)
-    if masks and meter.metric.detection_area is DetectionArea.MASK:
-        objects = objects.without_boxes()
+
+def _score_whole(
+    meters: Sequence[MaskAveragePrecision],
+    objects: CocoObjects,
+    metric: AveragePrecision,
+    engine: Engine,
+) -> list[Scores]:
+    """The meters' scores from an engine's curves; the files are handed to it once."""
+    load = _load_hotcoco if engine is Engine.HOTCOCO else _load_pycocotools
     truth = {
         "info": {},
         "images": list(objects.images.values()),
         "categories": list(objects.categories.values()),
-        "annotations": _identified(objects.objects, meter.metric),
+        "annotations": _identified(objects.objects, metric),
     }
-    task = "segm" if masks else "bbox"
-    run = _run_hotcoco if engine is Engine.HOTCOCO else _run_pycocotools
-    precision, recall = run(truth, objects.results, task, meter.metric)
-    lanes = {}
-    for lane in {m.lane for m in measures(meter.metric.max_dets)}:
-        size, cap, of_recall = lane
-        place = meter.metric.max_dets.index(cap)
-        lanes[lane] = (recall if of_recall else precision)[..., size, place]
-    return lanes, _totals(meter, objects)
+    totals = _totals(meters[0], objects)
+    stated = load(truth, objects.results, metric)
+    by_mask = objects.has_boxes and metric.detection_area is DetectionArea.MASK
+    of_masks = load(truth, objects.without_boxes().results, metric) if by_mask else stated
+    tables, caps = [], metric.max_dets
+    for meter in meters:
+        boxes = isinstance(meter, BoxAveragePrecision)
+        precision, recall = stated("bbox") if boxes else of_masks("segm")
+        lanes = {
+            m.lane: (recall if m.of_recall else precision)[
+                ..., m.size, metric.max_dets.index(m.cap)
+            ]
+            for m in measures(metric.max_dets)
+        }
+        tables.append(meter.scores(lanes, totals))
+    return tables
 
 
 def _identified(rows: Sequence[Row], metric: AveragePrecision) -> list[Row]:
@@ -144,24 +154,29 @@ def _identified(rows: Sequence[Row], metric: AveragePrecision) -> list[Row]:
     return [{**row, "id": place} for place, row in enumerate(rows, start=1)]
 
 
-def _run_hotcoco(
-    truth: dict[str, Any], results: Sequence[Row], task: str, metric: AveragePrecision
-) -> tuple[np.ndarray, np.ndarray]:
+def _load_hotcoco(
+    truth: dict[str, Any], results: list[dict[str, Any]], metric: AveragePrecision
+) -> Evaluate:
     import hotcoco
 
     coco = hotcoco.COCO(truth)
-    evaluation = hotcoco.COCOeval(coco, coco.load_res([dict(row) for row in results]), task)
-    evaluation.params.max_dets = list(metric.max_dets)
-    evaluation.params.use_cats = metric.classes is ClassUse.SEPARATE
-    evaluation.evaluate()
-    evaluation.accumulate()
-    assert evaluation.eval is not None
-    return evaluation.eval["precision"], evaluation.eval["recall"]
+    said = coco.load_res(results)
+
+    def evaluate(task: str) -> tuple[np.ndarray, np.ndarray]:
+        evaluation = hotcoco.COCOeval(coco, said, task)
+        evaluation.params.max_dets = list(metric.max_dets)
+        evaluation.params.use_cats = metric.classes is ClassUse.SEPARATE
+        evaluation.evaluate()
+        evaluation.accumulate()
+        assert evaluation.eval is not None
+        return evaluation.eval["precision"], evaluation.eval["recall"]
+
+    return evaluate
 
 
-def _run_pycocotools(
-    truth: dict[str, Any], results: Sequence[Row], task: str, metric: AveragePrecision
-) -> tuple[np.ndarray, np.ndarray]:
+def _load_pycocotools(
+    truth: dict[str, Any], results: list[dict[str, Any]], metric: AveragePrecision
+) -> Evaluate:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -170,12 +185,18 @@ def _run_pycocotools(
         # pycocotools writes into the rows it is given.
         coco.dataset = {**truth, "annotations": [dict(row) for row in truth["annotations"]]}
         coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes([dict(row) for row in results]), task)
-        evaluation.params.maxDets = list(metric.max_dets)
-        evaluation.params.useCats = int(metric.classes is ClassUse.SEPARATE)
-        evaluation.evaluate()
-        evaluation.accumulate()
-    return evaluation.eval["precision"], evaluation.eval["recall"]
+        said = coco.loadRes([dict(row) for row in results])
+
+    def evaluate(task: str) -> tuple[np.ndarray, np.ndarray]:
+        with redirect_stdout(io.StringIO()):
+            evaluation = COCOeval(coco, said, task)
+            evaluation.params.maxDets = list(metric.max_dets)
+            evaluation.params.useCats = int(metric.classes is ClassUse.SEPARATE)
+            evaluation.evaluate()
+            evaluation.accumulate()
+        return evaluation.eval["precision"], evaluation.eval["recall"]
+
+    return evaluate
 
 
 def _totals(meter: MaskAveragePrecision, objects: CocoObjects) -> Int[np.ndarray, "size class"]:
