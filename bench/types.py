@@ -111,11 +111,7 @@ class Mask:
             flat = mask.ravel(order="K")
             edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
         else:
-            # Found row over row, as memory runs; only the edges are then put in column order.
-            rows, columns = np.divmod(np.flatnonzero(mask[1:] != mask[:-1]), width)
-            tops = np.flatnonzero(mask[0, 1:] != mask[-1, :-1]) + 1
-            edges = np.concatenate((columns * height + rows + 1, tops * height))
-            edges.sort()
+            edges = _edges_down_columns(mask)
         lead = [0, 0] if mask[0, 0] else [0]
         bounds = np.concatenate((lead, edges, [mask.size]))
         return cls(height, width, np.diff(bounds).astype(np.uint32))
@@ -139,6 +135,30 @@ class Mask:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _edges_down_columns(mask: Bool[np.ndarray, "height width"]) -> Int[np.ndarray, " edge"]:
+    """Where the value changes, counting down the columns, of a mask that lies row after row.
+
+    Rows are compared eight pixels at a time, and only what differs is looked at closely.
+    """
+    height, width = mask.shape
+    words_a_row = -(-width // 8)
+    if width % 8 or not mask.flags.c_contiguous:
+        padded = np.zeros((height, 8 * words_a_row), bool)
+        padded[:, :width] = mask
+    else:
+        padded = mask
+    words = padded.view(np.uint64)
+    row, word = np.divmod(np.flatnonzero(words[1:] != words[:-1]), words_a_row)
+    differs = (words[row + 1, word] ^ words[row, word]).view(np.uint8)
+    pixel = np.flatnonzero(differs)
+    at, column = pixel // 8, pixel % 8
+    column += 8 * word[at]
+    tops = np.flatnonzero(mask[0, 1:] != mask[-1, :-1]) + 1
+    edges = np.concatenate((column * height + row[at] + 1, tops * height))
+    edges.sort()
+    return edges
 
 
 # --- what a model answers ------------------------------------------------------------------------
@@ -332,6 +352,17 @@ class Captioner(Protocol):
 
 
 @runtime_checkable
+class RegionCaptioner(Protocol):
+    """Says, in words, what a region of an image shows."""
+
+    def caption_regions(
+        self, images: Sequence[Image], regions: Sequence[Bool[np.ndarray, "height width"]]
+    ) -> Sequence[str]:
+        """One caption a region, which is a mask at the size of its image."""
+        ...
+
+
+@runtime_checkable
 class QuestionAnswerer(Protocol):
     """Answers questions about images."""
 
@@ -339,4 +370,19 @@ class QuestionAnswerer(Protocol):
         self, images: Sequence[Image], questions: Sequence[Sequence[str]]
     ) -> Sequence[Sequence[str]]:
         """For each image, one answer a question."""
+        ...
+
+
+# --- what a model may follow ---------------------------------------------------------------------
+
+
+@runtime_checkable
+class FollowsProtocol(Protocol):
+    """Has choices inside the network that a protocol card makes, such as its `freed_row`."""
+
+    def under(self, protocol: Any) -> object:
+        """The same model, weights shared, as the card (a `bench.protocol.Protocol`) wants it.
+
+        The model itself stays as it is, so what one card asked for never reaches another's run.
+        """
         ...

@@ -76,13 +76,13 @@ def _contested(pairs: Pairs, detections: int, objects: int) -> Bool[np.ndarray, 
     Masks that do not overlap each other leave a detection one object at most, so these are few.
     """
     several = np.bincount(pairs.detection, minlength=detections) > 1
-    contested = several[pairs.detection]
+    contested: np.ndarray = several[pairs.detection]
     while contested.any():
         touched = np.zeros(objects, bool)
         touched[pairs.object[contested]] = True
         drawn = np.zeros(detections, bool)
         drawn[pairs.detection[touched[pairs.object]]] = True
-        grown = drawn[pairs.detection]
+        grown: np.ndarray = drawn[pairs.detection]
         if (grown == contested).all():
             break
         contested = grown

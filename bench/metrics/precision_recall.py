@@ -89,11 +89,8 @@ class Ledger:
     ) -> Int[np.ndarray, "draw class"]:
         """How many objects there are to find, by class."""
         totals = np.zeros((len(weights), self.classes), np.int64)
-        np.add.at(
-            totals,
-            (slice(None), self.object_classes),
-            weights[:, self.object_images] * self.objects[size],
-        )
+        counted = weights[:, self.object_images] * self.objects[size]
+        np.add.at(totals.T, self.object_classes, counted.T)
         return totals
 
 
@@ -153,10 +150,10 @@ def curves(
     seen = _between(_sums(times * always), begins[hit], hit + 1)
     other_level, other = np.nonzero(_bits(np.where(always, 0, counted).astype(np.uint16)))
     others = other_level * len(kept) + other
-    low, high = (
+    since, until = (
         np.searchsorted(others, level * len(kept) + place) for place in (begins[hit], hit + 1)
     )
-    seen += _between(_sums(times[:, other]), low, high)
+    seen += _between(_sums(times[:, other]), since, until)
 
     curve = level * ledger.classes + labels[hit]
     starts = np.flatnonzero(np.diff(curve, prepend=-1))

@@ -186,7 +186,7 @@ class Runs:
         place = self.ends[run] + np.repeat((theirs - mine) * self.pixels, lengths)
         # Between knots the count of ones grows by 0 or 1 a pixel, so interpolation is exact.
         ones = np.interp(place, *other._ones)
-        return np.add.reduceat(ones * self.signs[run], first).astype(np.int64)
+        return np.asarray(np.add.reduceat(ones * self.signs[run], first), np.int64)
 
     @cached_property
     def _ones(self) -> tuple[Int[np.ndarray, " knot"], Int[np.ndarray, " knot"]]:
@@ -224,7 +224,8 @@ def pair_iou(
     shared = predicted.shared(true, rows, columns)
     own = predicted.areas[rows]
     union = np.where(crowd[columns], own, own + true.areas[columns] - shared)
-    return np.divide(shared, union, out=np.zeros(len(shared)), where=shared > 0)
+    overlap: np.ndarray = np.divide(shared, union, out=np.zeros(len(shared)), where=shared > 0)
+    return overlap
 
 
 def boxes(masks: Sequence[Mask]) -> Float[np.ndarray, "mask 4"]:
@@ -264,9 +265,11 @@ def box_pair_iou(
     shared = np.where((extent > 0).all(axis=1), extent[:, 0] * extent[:, 1], 0.0)
     own = box_areas(predicted)[rows]
     union = np.where(crowd[columns], own, own + box_areas(true)[columns] - shared)
-    return np.divide(shared, union, out=np.zeros(len(shared)), where=shared > 0)
+    overlap: np.ndarray = np.divide(shared, union, out=np.zeros(len(shared)), where=shared > 0)
+    return overlap
 
 
 def box_areas(boxes: Float[np.ndarray, "box 4"]) -> Float64[np.ndarray, " box"]:
     """Width × height of each box."""
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    areas: np.ndarray = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return areas.astype(np.float64)

@@ -7,7 +7,7 @@ pixels makes every histogram over pairs several times faster, with the same coun
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PairRuns:
             return cls(a, b, np.zeros(0, np.int64))
         changes = a[1:] != a[:-1]
         changes |= b[1:] != b[:-1]
-        starts = np.concatenate(([0], np.flatnonzero(changes) + 1))
+        starts = np.concatenate(([0], _places(changes) + 1))
         return cls(a[starts], b[starts], np.diff(np.append(starts, a.size)))
 
     def table(
@@ -47,3 +47,12 @@ class PairRuns:
         codes = left * np.intp(shape[1]) + right
         counts = np.bincount(codes, weights=self.lengths, minlength=shape[0] * shape[1])
         return counts.astype(np.int64).reshape(shape)
+
+
+def _places(flags: Bool[np.ndarray, " pixel"]) -> Int[np.ndarray, " place"]:
+    """As `np.flatnonzero`, and twice as fast where flags are rare: eight at a time."""
+    whole = len(flags) // 8 * 8
+    words = np.flatnonzero(flags[:whole].view(np.uint64) != 0)
+    within = np.flatnonzero(flags[:whole].reshape(-1, 8)[words])
+    places = words[within // 8] * 8 + within % 8
+    return np.concatenate((places, np.flatnonzero(flags[whole:]) + whole))
