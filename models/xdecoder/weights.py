@@ -49,6 +49,11 @@ class LossWeights:
     """The share of this direction inside `noun` and `retrieval_tokens`; the rest is the other
     direction's. Released: 0.7."""
 
+    @property
+    def refers(self) -> bool:
+        """Whether anything about referring is trained."""
+        return any((self.referred_class, self.referred_bce, self.referred_dice))
+
 
 RELEASED_COMMAND = LossWeights(captioning=8.0, retrieval=8.0, retrieval_tokens=4.0)
 """The documented training command: the yaml file's weights with these overridden."""
@@ -103,3 +108,11 @@ class Supervision:
     """Candidates for each point of a loss."""
     importance: float = 0.75
     """The share of points that are the most uncertain candidates; the others are random."""
+    filling_seen: bool = False
+    """Whether the zeros that fill up an image's phrases, where another image of the batch has more
+    tokens, are seen by its referred queries. In the released training they are, so that what an
+    image is taught depends on its neighbours in the batch."""
+
+
+RELEASED = Supervision(RELEASED_COMMAND, RELEASED_LAYERS, filling_seen=True)
+"""What the documented training command of the released code does."""
