@@ -11,7 +11,6 @@ excuses predictions; pixels of a true segment that nobody lists are no void.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -30,6 +29,8 @@ class Listed:
     """The segments of one map, in the order of their ids; number 0 is void."""
 
     segments: tuple[Segment, ...]
+    ids: Int[np.ndarray, " segment"]
+    labels: Int[np.ndarray, " segment"]
 
     @classmethod
     def of(cls, panoptic: Panoptic, what: str) -> "Listed":
@@ -38,17 +39,8 @@ class Listed:
         ids = [segment.id for segment in ordered]
         if len(set(ids)) < len(ids) or 0 in ids:
             raise ValueError(f"{what} segments need ids of their own other than 0, found {ids}")
-        return cls(ordered)
-
-    @cached_property
-    def ids(self) -> Int[np.ndarray, " segment"]:
-        """The segments' ids, rising."""
-        return np.array([segment.id for segment in self.segments], np.int64)
-
-    @cached_property
-    def labels(self) -> Int[np.ndarray, " segment"]:
-        """The segments' classes."""
-        return np.array([segment.label for segment in self.segments], np.int32)
+        labels = [segment.label for segment in ordered]
+        return cls(ordered, np.array(ids, np.int64), np.array(labels, np.int32))
 
     def number(self, ids: Int[np.ndarray, " run"]) -> Int[np.ndarray, " run"]:
         """The segment of each id, counted from 1; 0 for void, one more than all if not listed."""

@@ -133,7 +133,7 @@ def _score_whole(
     stated = load(truth, objects.results, metric)
     by_mask = objects.has_boxes and metric.detection_area is DetectionArea.MASK
     of_masks = load(truth, objects.without_boxes().results, metric) if by_mask else stated
-    tables, caps = [], metric.max_dets
+    tables = []
     for meter in meters:
         boxes = isinstance(meter, BoxAveragePrecision)
         precision, recall = stated("bbox") if boxes else of_masks("segm")
