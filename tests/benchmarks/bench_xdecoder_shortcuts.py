@@ -6,7 +6,7 @@ the medians of processor time counts, since other work on the machine slows both
 
     decoder    segmentation from finished features, with the masks of the last layer
     text       the 81 prompts of one class name
-    caption    50 tokens for one image, and for a batch
+    caption    50 tokens for one image, and 10 for each of a batch
 """
 
 import argparse
@@ -92,7 +92,7 @@ def caption(model: XDecoder, images: int, steps: int, rounds: int) -> None:
     """The whole decoder for each token, against one row for each token."""
     image = model.see(pictures(images, 224))
     compare(
-        f"caption, {images} image(s)",
+        f"caption, {images} × {steps} tokens",
         lambda: plain.greedy(model, image, steps).double(),
         lambda: torch.tensor(Greedy(steps).write(begin(model, image))).double(),
         rounds,
@@ -114,7 +114,7 @@ def main() -> None:
         text(model, options.rounds)
         decoder(model, options.side, options.rounds)
         caption(model, 1, 50, options.rounds)
-        caption(model, options.images, 50, 1)
+        caption(model, options.images, 10, options.rounds)
 
 
 if __name__ == "__main__":
