@@ -170,6 +170,19 @@ def test_answers_do_not_depend_on_the_other_questions(model):
             torch.testing.assert_close(one, model.answering(last))
 
 
+def test_bfloat16_answers_are_close():
+    model = XDecoder(replace(NANO, answers=ANSWERS)).eval()
+    (exact,) = model.propose(pictures(1), THINGS)
+    model.to(torch.bfloat16)
+    (rough,) = model.propose(pictures(1), THINGS)
+    assert rough.class_logits.dtype == torch.float32
+    torch.testing.assert_close(rough.class_logits, exact.class_logits, atol=0.2, rtol=0)
+    assert model.refer(pictures(1), [["red star"]])[0][0].mask_logits.dtype == torch.float32
+    assert model.embed_images(pictures(1)).dtype == np.float32
+    assert model.caption(pictures(1))
+    assert model.answer(pictures(1), [["why?"]])
+
+
 def test_a_model_without_candidates_says_so():
     with pytest.raises(CannotDo, match="no answer head"):
         XDecoder(NANO).answer(pictures(1), [["why?"]])

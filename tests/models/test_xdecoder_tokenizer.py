@@ -1,14 +1,16 @@
 """Token ids: CLIP's as released, and the small model's words."""
 
 import json
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xdecoder_reference import GOLDEN
 
+from bench.errors import ExtraMissing
 from models.xdecoder.config import WORDS
-from models.xdecoder.tokenizer import ClipTokenizer, Tokenizer, WordTokenizer
+from models.xdecoder.tokenizer import ClipTokenizer, Tokenizer, WordTokenizer, _byte_pairs
 
 EXAMPLES = json.loads((GOLDEN / "tokenizer_examples.json").read_text())
 CLIP = ClipTokenizer()
@@ -54,6 +56,34 @@ def test_special_tokens_spelled_out_are_special():
     start, end = "<|startoftext|>", "<|endoftext|>"
     assert CLIP.encode([f"dog{start}cat"]) == [[CLIP.start, 1929, CLIP.start, 2368, CLIP.end]]
     assert CLIP.encode([f"dog{end}cat"]) == CLIP.encode(["dog"])
+
+
+@pytest.fixture
+def without_the_wheel(monkeypatch: pytest.MonkeyPatch):
+    """A Python that `instant-clip-tokenizer` has no wheel for."""
+    monkeypatch.setitem(sys.modules, "instant_clip_tokenizer", None)
+    _byte_pairs.cache_clear()
+    yield
+    _byte_pairs.cache_clear()
+
+
+@pytest.mark.usefixtures("without_the_wheel")
+def test_without_wheel_and_network_the_error_says_what_to_fetch(monkeypatch):
+    def offline(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", offline)
+    with pytest.raises(ExtraMissing, match="hf download openai/clip-vit-base-patch32"):
+        ClipTokenizer()
+
+
+@pytest.mark.network
+@pytest.mark.usefixtures("without_the_wheel")
+def test_the_hubs_vocabulary_gives_the_released_ids():
+    tokenizer = ClipTokenizer()
+    for example in EXAMPLES["examples"]:
+        assert tokenizer.encode([example["text"]]) == [example["ids"]]
+    assert tokenizer.decode(tokenizer.encode(["a red box"])[0]) == "a red box"
 
 
 def test_a_word_listed_twice_is_refused():
