@@ -6,9 +6,11 @@ Two claims on one name are an error that names both. Listing reads no spec and i
 models are in `bench.roster`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -108,7 +110,7 @@ def _folders(kind: Kind[Any], search: Search) -> Iterator[Traversable]:
 def plugged_in() -> dict[str, Traversable]:
     """The specs of other packages, by entry point; those that do not import are `broken`."""
     found = {}
-    for point in entry_points(group="bench.datasets"):
+    for point in _points(entry_points, tuple(sys.path)):
         try:
             found[point.name] = files(point.value)
         except Exception:  # whatever a stranger's package raises; `broken` has it
@@ -119,9 +121,19 @@ def plugged_in() -> dict[str, Traversable]:
 def broken() -> dict[str, str]:
     """The plug-ins that do not import, and the first error of each."""
     return {
-        **{p.name: reason for p in entry_points(group="bench.datasets") if (reason := _fault(p))},
+        **{
+            point.name: reason
+            for point in _points(entry_points, tuple(sys.path))
+            if (reason := _fault(point))
+        },
         **broken_families(),
     }
+
+
+@lru_cache(maxsize=1)
+def _points(find: Callable[..., EntryPoints], path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """The entry points of specs, looked for once: it takes longer than reading a spec."""
+    return tuple(find(group="bench.datasets"))
 
 
 def _fault(point: EntryPoint) -> str | None:

@@ -40,6 +40,15 @@ class Spec(Strict):
 _PROSE = frozenset({"title", "about", "source", "columns", "size", "home", "protocol", "generator"})
 
 
+class Roboflow(Strict):
+    """A project of Roboflow Universe, and the version of its export."""
+
+    workspace: str
+    project: str
+    version: int | None = Field(None, gt=0)
+    """Absent where the paper's address does not fix it."""
+
+
 class Source(Strict):
     """Where something comes from and on what terms."""
 
@@ -50,6 +59,8 @@ class Source(Strict):
     """What must be accepted or done before the files can be had."""
     cite: str = ""
     note: str = ""
+    roboflow: Roboflow | None = None
+    """Where it was exported from, if the address says."""
 
 
 class Class(Strict):
@@ -209,7 +220,8 @@ class DatasetSpec(Spec):
     """The split that is scored where the command names none; the first where absent."""
     source: Source = Source()
     columns: dict[str, str] = Field(default_factory=dict)
-    """What the paper's tables call each score on this dataset."""
+    """What the paper's tables call each score on this dataset: `score`, or `task score` where two
+    tasks have a score of that name."""
 
     @field_validator("generator")
     @classmethod
@@ -272,6 +284,7 @@ __all__ = [
     "DatasetSpec",
     "Member",
     "Reading",
+    "Roboflow",
     "Source",
     "Spec",
     "Split",

@@ -18,6 +18,7 @@ from bench import catalog
 from bench.data.coco_instances import InstancesFile
 from bench.data.dataset import Dataset
 from bench.data.opening import open_dataset
+from bench.data.source import Counted
 from bench.errors import BenchError, DataMissing
 from bench.protocol import Protocol
 from bench.spec import DatasetSpec
@@ -57,6 +58,8 @@ class Counts:
     """By task: images of which nothing is annotated."""
     by_class: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(Counter))
     """By task: for each class, its objects or segments; for label maps the images it is in."""
+    answers: dict[str, int] = field(default_factory=Counter)
+    """By task: the true answers of truths that are not made of classes."""
     crowds: int = 0
     objects: int = 0
 
@@ -95,6 +98,10 @@ class Report:
                     {"split": split, "task": task, "class": name, "n": n, "of": of}
                     for name, n in classes.items()
                 ]
+            rows += [
+                {"split": split, "task": task, "class": "", "n": n, "of": "answers"}
+                for task, n in counts.answers.items()
+            ]
         return rows
 
 
@@ -183,6 +190,12 @@ class _Split:
                 truth = dataset.truths_of(id, (image.shape[0], image.shape[1]))[task]
             except BenchError as error:
                 return self._cannot_read(error)
+            source = dataset.truths[task]
+            if isinstance(source, Counted):
+                answers = source.count(truth)
+                self.counts.answers[task] += answers
+                self.counts.without_truth[task] += not answers
+                continue
             labels = _labels(truth)
             if not labels:
                 self.counts.without_truth[task] += 1
@@ -247,7 +260,9 @@ class _Split:
             if n := self.counts.without_truth[task]:
                 what = f"{n} of {self.counts.images} images have no {task} truth"
                 meaning = "They are scored: whatever is found there counts as false."
-                if task != "instance":
+                if isinstance(dataset.truths[task], Counted):
+                    meaning = "Nothing is asked about them."
+                elif task != "instance":
                     meaning = "They are void throughout and change no score."
                 yield Finding(Severity.NOTE, self.name, what, meaning)
 

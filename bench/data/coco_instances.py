@@ -31,6 +31,8 @@ class InstancesOptions(CategoryOptions):
 
     json_file: str
     """The COCO file, such as `annotations/instances_val2017.json`."""
+    otherwise: str | None = None
+    """The file that is read where that one is not there: an export beside a release made of it."""
     file_name: str = "{id}"
     """Its `file_name` with {id} in place of the sample's id."""
     duplicates: DuplicateNames = DuplicateNames.MERGE
@@ -147,20 +149,25 @@ def _own_categories(path: Path, duplicates: DuplicateNames, home: Home) -> Categ
 
 
 def _vocabulary(options: InstancesOptions, home: Home) -> Vocabulary:
-    return _own_categories(home.file(options.json_file), options.duplicates, home).vocabulary
+    return _own_categories(_json_file(options, home), options.duplicates, home).vocabulary
+
+
+def _json_file(options: InstancesOptions, home: Home) -> Path:
+    return home.either(options.json_file, options.otherwise)
 
 
 def open_instances(options: InstancesOptions, opening: Opening) -> InstancesFile:
     """The objects of a COCO file under a vocabulary."""
     home = opening.home
-    coco = home.once(read_coco, home.file(options.json_file))
+    coco = home.once(read_coco, _json_file(options, home))
     own = _own_categories(coco.path, options.duplicates, home)
     refuse_boxes_only(coco)
+    instead = coco.path != home.path / options.json_file
     return InstancesFile(
         coco,
         coco.by_id(Pattern(options.file_name)),
         labels_of(own, opening.vocabulary, options),
-        own.notes,
+        (*own.notes, *((f"read {options.otherwise}: no {options.json_file}",) if instead else ())),
     )
 
 

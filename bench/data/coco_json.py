@@ -155,6 +155,8 @@ class ImagesOptions(Strict):
 
     json_file: str
     """The COCO file that lists them."""
+    otherwise: str | None = None
+    """The file that lists them where that one is not there."""
     folder: str
     """Where the images are."""
     file_name: str = "{id}"
@@ -163,7 +165,7 @@ class ImagesOptions(Strict):
 
 def open_images(options: ImagesOptions, home: Home) -> ImageFiles:
     """The images a COCO file lists, those without annotations too."""
-    coco = home.once(read_coco, home.file(options.json_file))
+    coco = home.once(read_coco, home.either(options.json_file, options.otherwise))
     listed = coco.by_id(Pattern(options.file_name))
     if not listed:
         raise DataError(f"{coco.path} lists no image.")

@@ -1,4 +1,4 @@
-"""The embedded world `shapes` as datasets: its reader, and what writes its suite to disk.
+"""The embedded world `shapes` as datasets: its readers, and what writes its suite to disk.
 
 `shapes` draws its samples when they are asked for and reads no file. `shapes-in-the-wild` is read
 like any other export, and drawn into the data folder the first time it is needed.
@@ -11,6 +11,13 @@ from pydantic import Field
 
 from bench.data.shapes.dataset import InstanceTruth, PanopticTruth, Scenes, SemanticTruth
 from bench.data.shapes.export import export
+from bench.data.shapes.language import (
+    SceneAnswers,
+    SceneCaptions,
+    ScenePhrases,
+    ScenePointers,
+    SceneQuestions,
+)
 from bench.data.shapes.naming import Naming, by_colour, by_pair, by_shape
 from bench.data.shapes.world import EASY, HARD, STANDARD, Split, World
 from bench.data.source import Home, Opening, Reader
@@ -47,20 +54,25 @@ class Classes(StrEnum):
         return naming(world)
 
 
-class ShapesOptions(Strict):
-    """Options of the reader `shapes`."""
+class ScenesOptions(Strict):
+    """Options of the readers of what is said about scenes."""
 
     part: Split
     """Which scenes: `train`, `val` or `unseen`."""
     n: int = Field(gt=0)
     """How many: the first so many."""
     world: Difficulty = Difficulty.STANDARD
-    classes: Classes = Classes.SHAPES
 
     @property
     def scenes(self) -> Scenes:
         """The scenes themselves."""
         return Scenes(self.world.world, self.part, self.n)
+
+
+class ShapesOptions(ScenesOptions):
+    """Options of the reader `shapes`."""
+
+    classes: Classes = Classes.SHAPES
 
     @property
     def naming(self) -> Naming:
@@ -72,7 +84,7 @@ def _vocabulary(options: ShapesOptions, home: Home) -> Vocabulary:
     return options.naming.vocabulary
 
 
-def _images(options: ShapesOptions, home: Home) -> Scenes:
+def _images(options: ScenesOptions, home: Home) -> Scenes:
     return options.scenes
 
 
@@ -94,6 +106,53 @@ SHAPES = Reader(
     images=_images,
     truths={"panoptic": _panoptic, "instance": _instance, "semantic": _semantic},
     vocabulary=_vocabulary,
+)
+
+
+def _phrases(options: ScenesOptions, opening: Opening) -> ScenePhrases:
+    return ScenePhrases(options.scenes, opening.protocol.referring)
+
+
+def _pointers(options: ScenesOptions, opening: Opening) -> ScenePointers:
+    return ScenePointers(options.scenes, opening.protocol.referring)
+
+
+SHAPES_PHRASES = Reader(
+    "phrases for single things of scenes",
+    ScenesOptions,
+    images=_images,
+    truths={"referring": _pointers},
+    prompts=_phrases,
+)
+
+
+def _captions(options: ScenesOptions, opening: Opening) -> SceneCaptions:
+    return SceneCaptions(options.scenes)
+
+
+SHAPES_CAPTIONS = Reader(
+    "captions of scenes",
+    ScenesOptions,
+    images=_images,
+    truths={"retrieval": _captions, "caption": _captions},
+    prompts=_captions,
+)
+
+
+def _questions(options: ScenesOptions, opening: Opening) -> SceneQuestions:
+    return SceneQuestions(options.scenes)
+
+
+def _answers(options: ScenesOptions, opening: Opening) -> SceneAnswers:
+    return SceneAnswers(options.scenes)
+
+
+SHAPES_QUESTIONS = Reader(
+    "questions about scenes",
+    ScenesOptions,
+    images=_images,
+    truths={"vqa": _answers},
+    prompts=_questions,
 )
 
 

@@ -122,12 +122,17 @@ class FilesOptions(Strict):
     """Where the images are, with {id} in place of what tells them apart."""
     list: str | None = None
     """A text file in the dataset's folder, one id a line; without it, every file that fits."""
+    within: str | None = None
+    """A text file of folders, one a line: only the files whose id lies in one of them."""
 
 
 def open_files(options: FilesOptions, home: Home) -> ImageFiles:
     """The images that fit a pattern, or those a list names."""
     pattern = Pattern(options.files)
     found = _listed(options.list, pattern, home) if options.list else _found(pattern, home)
+    if options.within is not None:
+        folders = set(_lines(options.within, home))
+        found = {id: path for id, path in found.items() if id.rpartition("/")[0] in folders}
     if not found:
         raise home.missing(f"no {options.files} in {home.path}.")
     return ImageFiles(MappingProxyType(found))
@@ -146,11 +151,15 @@ def _found(pattern: Pattern, home: Home) -> dict[str, Path]:
 
 
 def _listed(list_file: str, pattern: Pattern, home: Home) -> dict[str, Path]:
-    lines = home.file(list_file).read_text("utf-8").splitlines()
-    ids = [line.strip() for line in lines if line.strip()]
+    ids = _lines(list_file, home)
     by_id = dict(pattern.files(home.path)) if not pattern.exact else {}
     where: Callable[[str], Path] = lambda id: by_id.get(id, home.path / pattern.fill(id))  # noqa: E731
     return require_some({id: where(id) for id in ids}, home)
+
+
+def _lines(list_file: str, home: Home) -> list[str]:
+    lines = home.file(list_file).read_text("utf-8").splitlines()
+    return [line.strip() for line in lines if line.strip()]
 
 
 def require_some(paths: dict[str, Path], home: Home) -> dict[str, Path]:

@@ -50,15 +50,17 @@ def open_dataset(
     classes = own_vocabulary(spec, part, home, search)
     if vocabulary is not None:
         classes = _in_other_words(spec, classes, vocabulary)
-    truths = _open_truths(part, wanted, Opening(home, classes))
+    card = protocol.for_dataset(spec.name)
+    opening = Opening(home, classes, card)
+    truths = _open_truths(part, wanted, opening)
     notes = [note for source in truths.values() for note in getattr(source, "notes", ())]
     return Dataset(
         name=spec.name,
         split=split,
-        vocabulary=asked(classes, protocol.for_dataset(spec.name), search),
+        vocabulary=asked(classes, card, search),
         images=_opened_images(part, home),
         truths=truths,
-        prompts=_opened_prompts(part, home),
+        prompts=_opened_prompts(part, opening),
         spec_digest=part.digest(),
         notes=tuple(dict.fromkeys(notes)),
         tasks=wanted,
@@ -154,8 +156,8 @@ def _opened_images(part: Split, home: Home) -> ImageSource:
     return part.images.format.images(part.images.options, home)
 
 
-def _opened_prompts(part: Split, home: Home) -> PromptSource | None:
+def _opened_prompts(part: Split, opening: Opening) -> PromptSource | None:
     if part.prompts is None:
         return None
     assert part.prompts.format.prompts is not None
-    return part.prompts.format.prompts(part.prompts.options, home)
+    return part.prompts.format.prompts(part.prompts.options, opening)

@@ -1,8 +1,9 @@
 """Where the files of a sample are, as a path with the sample's id in it.
 
 `gtFine/val/{id}_gtFine_labelIds.png` finds the label map of `frankfurt/frankfurt_000000_000294`,
-and the id of a label map. `{name}` is the last part of the id; `*` stands for anything within one
-part of the path, where it does not matter (an extension).
+and the id of a label map. `{name}` is the last part of the id, `{folder}` what is before it, for
+layouts that put something between the two; `*` stands for anything within one part of the path,
+where it does not matter (an extension).
 """
 
 import re
@@ -14,11 +15,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Pattern:
-    """A relative path with one `{id}` (or `{name}`) in it.
+    """A relative path with one `{id}` in it, or one `{name}`, or `{folder}` and `{name}`.
 
     >>> pattern = Pattern("val/{id}_left.png")
     >>> pattern.fill("aachen/aachen_01"), pattern.id_of("val/aachen/aachen_01_left.png")
     ('val/aachen/aachen_01_left.png', 'aachen/aachen_01')
+    >>> Pattern("{folder}/color/{name}.jpg").fill("scene0011_00/000100")
+    'scene0011_00/color/000100.jpg'
     """
 
     text: str
@@ -26,17 +29,24 @@ class Pattern:
     def __post_init__(self) -> None:
         if len(re.findall(r"\{(?:id|name)\}", self.text)) != 1:
             raise ValueError(f"'{self.text}' needs one {{id}} (or {{name}}) in it")
-        if re.sub(r"\{(?:id|name)\}", "", self.text).count("{"):
-            raise ValueError(f"'{self.text}' may have {{id}}, {{name}} and * in it, nothing else")
+        if re.sub(r"\{(?:id|name)\}", "", self.text.replace("{folder}", "", 1)).count("{"):
+            raise ValueError(
+                f"'{self.text}' may have {{id}}, {{name}}, {{folder}} and * in it, nothing else"
+            )
+        if "{folder}" in self.text and not re.search(r"\{folder\}.*\{name\}", self.text):
+            raise ValueError(f"'{self.text}' needs {{name}} after {{folder}}")
 
     def fill(self, id: str) -> str:
         """The path of a sample; only for a pattern without `*`."""
-        return self.text.replace("{id}", id).replace("{name}", id.rpartition("/")[2])
+        folder, _, name = id.rpartition("/")
+        return self.text.replace("{id}", id).replace("{folder}", folder).replace("{name}", name)
 
     def id_of(self, path: str) -> str | None:
         """The id in a path, `None` where the path does not fit."""
         found = self._regex.fullmatch(path.replace("\\", "/"))
-        return found["id"] if found else None
+        if found is None:
+            return None
+        return "/".join(filter(None, (found.groupdict().get("folder"), found["id"])))
 
     @property
     def exact(self) -> bool:
@@ -60,6 +70,11 @@ class Pattern:
 
     @cached_property
     def _regex(self) -> re.Pattern[str]:
-        parts = {"{id}": "(?P<id>.+)", "{name}": "(?P<id>[^/]+)", "*": "[^/]*"}
-        split = re.split(r"(\{id\}|\{name\}|\*)", self.text)
+        parts = {
+            "{id}": "(?P<id>.+)",
+            "{folder}": "(?P<folder>.+)",
+            "{name}": "(?P<id>[^/]+)",
+            "*": "[^/]*",
+        }
+        split = re.split(r"(\{id\}|\{folder\}|\{name\}|\*)", self.text)
         return re.compile("".join(parts.get(part) or re.escape(part) for part in split))

@@ -10,9 +10,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from bench.errors import DataMissing, UnknownName
+from bench.protocol import Protocol as Card
 from bench.protocol import Strict
 from bench.types import Image, Vocabulary
 
@@ -25,8 +26,19 @@ READERS = {
     "coco-panoptic": "bench.data.coco_panoptic:PANOPTIC",
     "from-panoptic": "bench.data.coco_panoptic:FROM_PANOPTIC",
     "panoptic-png": "bench.data.panoptic_png:PANOPTIC_PNG",
+    "cityscapes-instance-ids": "bench.data.cityscapes:INSTANCE_IDS",
     "label-map": "bench.data.label_maps:LABEL_MAP",
+    "mat-label-map": "bench.data.mat_labels:MAT_LABEL_MAP",
+    "paired-label-map": "bench.data.paired_labels:PAIRED_LABEL_MAP",
+    "ade20k-full": "bench.data.ade20k_full:ADE20K_FULL",
+    "refs": "bench.data.refs:REFS",
+    "karpathy": "bench.data.captions:KARPATHY",
+    "coco-captions": "bench.data.captions:COCO_CAPTIONS",
+    "vqa": "bench.data.vqa:VQA_FILES",
     "shapes": "bench.data.generated:SHAPES",
+    "shapes-phrases": "bench.data.generated:SHAPES_PHRASES",
+    "shapes-captions": "bench.data.generated:SHAPES_CAPTIONS",
+    "shapes-questions": "bench.data.generated:SHAPES_QUESTIONS",
 }
 
 GENERATORS = {"shapes-in-the-wild": "bench.data.generated:write_wild"}
@@ -66,6 +78,15 @@ class TruthSource(Protocol):
         ...
 
 
+@runtime_checkable
+class Counted(Protocol):
+    """A truth source whose truths are not made of the vocabulary's classes."""
+
+    def count(self, truth: Any) -> int:
+        """How many true answers a truth holds: phrases, captions, questions."""
+        ...
+
+
 @dataclass(frozen=True)
 class Derived:
     """A truth that follows from another task's truth, so that nothing is read twice."""
@@ -101,6 +122,14 @@ class Home:
         """A file that must be there; `DataMissing` where it is not."""
         return self._existing(relative, Path.is_file)
 
+    def either(self, relative: str, otherwise: str | None) -> Path:
+        """A file, or where it is not there the other one that may stand for it."""
+        if otherwise is not None and not (self.path / relative).is_file():
+            other = self.path / otherwise
+            if other.is_file():
+                return other
+        return self.file(relative)
+
     def folder(self, relative: str) -> Path:
         """A folder that must be there; `DataMissing` where it is not."""
         return self._existing(relative, Path.is_dir)
@@ -132,11 +161,13 @@ class Home:
 
 @dataclass(frozen=True)
 class Opening:
-    """What a truth reader is told besides its options."""
+    """What the readers of prompts and truths are told besides their options."""
 
     home: Home
     vocabulary: Vocabulary
     """Truth labels are positions in its names."""
+    protocol: Card
+    """The card as it applies to the dataset: which expressions of an object are asked."""
 
 
 OpenTruth = Callable[[Any, Opening], TruthSource | Derived]
@@ -154,7 +185,7 @@ class Reader:
         default_factory=dict
     )
     """Per task."""
-    prompts: Callable[[Any, Home], PromptSource] | None = None
+    prompts: Callable[[Any, Opening], PromptSource] | None = None
     vocabulary: Callable[[Any, Home], Vocabulary] | None = None
     """The classes that the files themselves name."""
 

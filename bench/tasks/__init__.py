@@ -12,6 +12,11 @@ TASKS = {
     "semantic": "bench.tasks.segmentation:SEMANTIC",
     "instance": "bench.tasks.segmentation:INSTANCE",
     "panoptic": "bench.tasks.segmentation:PANOPTIC",
+    "cityscapes-instance": "bench.tasks.cityscapes_instance:CITYSCAPES_INSTANCE",
+    "referring": "bench.tasks.referring:REFERRING",
+    "retrieval": "bench.tasks.retrieval:RETRIEVAL",
+    "caption": "bench.tasks.caption:CAPTION",
+    "vqa": "bench.tasks.vqa:VQA",
 }
 
 

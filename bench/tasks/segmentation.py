@@ -8,7 +8,7 @@ from bench.metrics.meter import Meter
 from bench.metrics.panoptic import PanopticQuality
 from bench.metrics.semantic import MeanIoU
 from bench.protocol import Protocol
-from bench.tasks.task import Ask, Finish, Question, Task
+from bench.tasks.task import Ask, Question, Task
 from bench.types import (
     Image,
     InstanceSegmenter,
@@ -35,18 +35,20 @@ def _segment(
 ) -> Mapping[str, Any]:
     from bench.postprocess import segment  # imports torch: only where a model ran already
 
-    return segment(answer, sample.prompt, protocol, sample.size, wanted)
+    outputs = {task: _OUTPUT.get(task, task) for task in wanted}
+    found = segment(answer, sample.prompt, protocol, sample.size, frozenset(outputs.values()))
+    return {task: found[output] for task, output in outputs.items()}
 
 
-def _as(task: str) -> Finish:
-    """The answer is already the prediction of `task`."""
+def _as_it_is(
+    answer: Any, sample: Sample, protocol: Protocol, wanted: frozenset[str]
+) -> Mapping[str, Any]:
+    """The answer is already the prediction of every task that asks for it."""
+    return dict.fromkeys(wanted, answer)
 
-    def finish(
-        answer: Any, sample: Sample, protocol: Protocol, wanted: frozenset[str]
-    ) -> Mapping[str, Any]:
-        return {task: answer}
 
-    return finish
+_OUTPUT = {"cityscapes-instance": "instance"}
+"""The segmentation that a task scores, where it is not called as the task is."""
 
 
 PROPOSALS = Question(Proposer, _by_vocabulary("propose"), _segment)
@@ -73,9 +75,7 @@ SEMANTIC = Task(
     "Semantic segmentation",
     (
         PROPOSALS,
-        Question(
-            SemanticSegmenter, _by_vocabulary("segment_semantic"), _as("semantic"), resized=False
-        ),
+        Question(SemanticSegmenter, _by_vocabulary("segment_semantic"), _as_it_is, resized=False),
     ),
     _semantic_meters,
     "mIoU",
@@ -85,9 +85,7 @@ INSTANCE = Task(
     "Instance segmentation",
     (
         PROPOSALS,
-        Question(
-            InstanceSegmenter, _by_vocabulary("segment_instances"), _as("instance"), resized=False
-        ),
+        Question(InstanceSegmenter, _by_vocabulary("segment_instances"), _as_it_is, resized=False),
     ),
     _instance_meters,
     "AP",
@@ -97,9 +95,7 @@ PANOPTIC = Task(
     "Panoptic segmentation",
     (
         PROPOSALS,
-        Question(
-            PanopticSegmenter, _by_vocabulary("segment_panoptic"), _as("panoptic"), resized=False
-        ),
+        Question(PanopticSegmenter, _by_vocabulary("segment_panoptic"), _as_it_is, resized=False),
     ),
     _panoptic_meters,
     "PQ",
