@@ -24,7 +24,7 @@ from bench.preprocess import resize
 from bench.protocol import Protocol as Card
 from bench.record import Seconds
 from bench.tasks import Question, Task
-from bench.types import Image, Sample, Vocabulary
+from bench.types import FollowsProtocol, Image, Sample, Vocabulary
 
 T = TypeVar("T")
 WAITING = 4
@@ -212,7 +212,8 @@ def examine(
     """Find out what of `dataset` can be asked of `model`, before any image is read.
 
     `wanted` tasks only, or all that the dataset has truth for. `protocol` is the card as resolved
-    for this dataset. `name` is what messages call the model; its class's where absent.
+    for this dataset; a model that a card reaches into is asked as the card wants it. `name` is what
+    messages call the model; its class's where absent.
 
     Raises:
         CannotDo: the model can do none of the tasks, or not one that was asked for by name.
@@ -229,6 +230,8 @@ def examine(
         questions.setdefault(question, []).append(task)
         meters[task.name] = task.meters(dataset.vocabulary, protocol)
     name = name or type(model).__name__
+    if isinstance(model, FollowsProtocol):
+        model = model.under(protocol)
     if not questions:
         raise CannotDo(
             f"Model '{name}' can do nothing that '{dataset.name}' asks. "

@@ -37,10 +37,21 @@ class Job(Kept):
     """Only the first so many images. The record is then partial."""
     precision: str = "float32"
     """The network's number format."""
+    weights: str | None = None
+    """A checkpoint in place of the model's own, or `random`, or `random:SEED`."""
     tuning: Tuning | None = None
     """Few-shot settings; `None` is zero-shot."""
     origins: dict[str, Origin] = Field(default_factory=dict)
     """Who decided the settings that are not at their default."""
+
+    @property
+    def called(self) -> str:
+        """What tables call the model: other weights make another model.
+
+        >>> Job(model="xdecoder-T", dataset="shapes", weights="random").called
+        'xdecoder-T (weights: random)'
+        """
+        return self.model if self.weights is None else f"{self.model} (weights: {self.weights})"
 
     @property
     def title(self) -> str:
@@ -49,7 +60,7 @@ class Job(Kept):
         >>> Job(model="xdecoder-T", dataset="ade20k-150", limit=8).title
         'xdecoder-T on ade20k-150, first 8 images'
         """
-        parts = [f"{self.model} on {self.dataset}" + (f" ({self.split})" if self.split else "")]
+        parts = [f"{self.called} on {self.dataset}" + (f" ({self.split})" if self.split else "")]
         if tuning := self.tuning:
             seeds = f"draw {tuning.draw_seed}, seed {tuning.train_seed}"
             parts.append(f"{tuning.shots}-shot {tuning.strategy} ({seeds})")

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
-from inspect import isclass, isroutine
+from inspect import Parameter, isclass, isroutine, signature
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from bench.errors import UnknownName, UsageError, WeightsMissing
+from bench.errors import DataError, UnknownName, UsageError, WeightsMissing
+from bench.weights import Released, cache_folder, stored
 
 
 class Card(Protocol):
@@ -125,13 +126,14 @@ def model(name: str) -> ModelRef:
     Raises:
         UnknownName: nothing is called so; names near ones, and families that do not import.
         WeightsMissing: it is the path of a checkpoint that is not there.
+        DataError: a checkpoint is damaged, or needs code of its own to be read.
         UsageError: no family knows the checkpoint, or `module:attribute` cannot be imported.
     """
     known = models()
     if name in known:
         return _carded(name, known[name])
     path = Path(name)
-    if path.is_file():
+    if path.is_file() or path.is_dir():
         return _checkpoint(path)
     if re.fullmatch(r"[\w.]+:[\w.]+", name):
         return _imported(name)
@@ -142,13 +144,44 @@ def model(name: str) -> ModelRef:
 
 
 def _carded(name: str, card: Card) -> ModelRef:
-    family = next(f for f in _families() if name in _cards_or_none(f))
-
     def build(**settings: Any) -> object:
-        built: object = family.load().build(card, **settings)
-        return built
+        fetched = stored(name) if isinstance(getattr(card, "weights", None), Released) else None
+        if fetched is not None and not settings.keys() & {"weights", "seed"}:
+            settings["weights"] = fetched
+        return _built(name, family_of(name).build, card, settings)
 
     return ModelRef(name, build, card)
+
+
+def family_of(name: str) -> ModuleType:
+    """The module of the family that has a card of this name; see `models.card`."""
+    return next(f for f in _families() if name in _cards_or_none(f)).load()
+
+
+def _built(name: str, make: Callable[..., object], card: Card, settings: dict[str, Any]) -> object:
+    """A model with the settings asked for, and a cache folder where its family keeps one."""
+    known = signature(make).parameters
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in known.values()):
+        return make(card, **settings)
+    _refuse_unknown(name, settings, known)
+    if "cache" in known:
+        settings = {"cache": cache_folder() / "texts", **settings}
+    return make(card, **settings)
+
+
+_REFUSED = {
+    "seed": "has no weights to draw at random: leave out --weights random",
+    "weights": "has no weights to load: leave out --weights",
+    "precision": "runs in float32 only, not in {}",
+    "compile": "cannot be compiled: leave out --compile",
+}
+
+
+def _refuse_unknown(name: str, settings: Mapping[str, Any], known: Mapping[str, Parameter]) -> None:
+    """Say which setting a model does not have, rather than drop it."""
+    for setting in settings.keys() - known.keys():
+        why = _REFUSED.get(setting, f"has no setting '{setting}'").format(settings[setting])
+        raise UsageError(f"Model '{name}' {why}.")
 
 
 def _cards_or_none(family: _Family) -> Mapping[str, Card]:
@@ -159,20 +192,29 @@ def _cards_or_none(family: _Family) -> Mapping[str, Card]:
 
 
 def _checkpoint(path: Path) -> ModelRef:
-    asked = []
+    asked, refusals = [], []
     for family in _families():
         module = family.load()
         if not hasattr(module, "card_of"):
             continue
         asked.append(family.name)
-        card = module.card_of(path)
+        try:
+            card = module.card_of(path)
+        except DataError as refusal:  # another family may read it
+            refusals.append(refusal)
+            continue
         if card is not None:
 
             def build(module: ModuleType = module, card: Card = card, **settings: Any) -> object:
-                built: object = module.build(card, weights=path, **settings)
-                return built
+                if settings.keys() & {"weights", "seed"}:
+                    raise UsageError(
+                        f"{path} is a checkpoint and has weights: leave out --weights."
+                    )
+                return _built(str(path), module.build, card, {"weights": path, **settings})
 
             return ModelRef(str(path), build, card)
+    if refusals:
+        raise refusals[0]
     families = ", ".join(asked) or "none reads checkpoints"
     raise UsageError(f"{path} is not a checkpoint of a known family ({families}).")
 
@@ -187,7 +229,8 @@ def _imported(name: str) -> ModelRef:
         raise UsageError(f"The model '{name}' cannot be imported: {error}.") from error
     made: Any = found
 
-    def build(**_: Any) -> object:
+    def build(**settings: Any) -> object:
+        _refuse_unknown(name, settings, {"device": Parameter("device", Parameter.KEYWORD_ONLY)})
         # A model may be callable itself (a torch module is): only classes and functions make one.
         return made() if isclass(made) or isroutine(made) else made
 

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from bench import catalog
 from bench.data.dataset import Dataset
@@ -120,7 +121,7 @@ class Workplace:
         assert job.protocol is not None
         return _assigned(
             job,
-            _built(job.model, device, job.precision),
+            _built(job.model, device, job.precision, job.weights),
             _opened(self, job.dataset, job.split, job.protocol, job.vocabulary, job.tasks),
             catalog.protocol(job.protocol, self.specs),
             device=device,
@@ -170,14 +171,25 @@ def _opened(
 
 
 @lru_cache(maxsize=1)  # one model's jobs follow each other, and two may not fit the device
-def _built(name: str, device: str, precision: str) -> object:
-    settings = {} if precision == "float32" else {"precision": precision}
-    try:
-        return load_model(name, device, **settings)
-    except TypeError as error:
-        if settings and "precision" in str(error):
-            raise UsageError(f"Model '{name}' runs in float32 only, not in {precision}.") from None
-        raise
+def _built(name: str, device: str, precision: str, weights: str | None = None) -> object:
+    settings: dict[str, Any] = {} if precision == "float32" else {"precision": precision}
+    return load_model(name, device, **settings, **weights_setting(weights))
+
+
+def weights_setting(words: str | None) -> dict[str, Any]:
+    """What `--weights` asks of a family's `build`: the model's own, a checkpoint's, or random ones.
+
+    >>> weights_setting("random:7"), weights_setting("runs/best.pt"), weights_setting(None)
+    ({'seed': 7}, {'weights': PosixPath('runs/best.pt')}, {})
+    """
+    if words is None:
+        return {}
+    kind, _, seed = words.partition(":")
+    if kind != "random":
+        return {"weights": Path(words)}
+    if seed and not seed.isdigit():
+        raise UsageError(f"--weights random:SEED takes a whole number, not '{seed}'.")
+    return {"seed": int(seed or 0)}
 
 
 def run_job(place: Workplace, job: Job, device: str) -> Iterator[Event]:
@@ -259,7 +271,7 @@ def _assigned(
     return Assignment(
         job,
         examine(model, dataset, card.for_dataset(dataset.name), job.tasks, name=job.model),
-        model_used(job.model, model),
+        model_used(job.called, model),
         DatasetUsed(name=dataset.name, split=dataset.split, fingerprint=dataset.fingerprint),
         device=device,
         batch_size=batch_size,
@@ -287,11 +299,23 @@ def weights_digest(model: Any) -> str | None:
     """sha256 of the weights: the model's own word for it, or over names, types and numbers.
 
     Over numbers and not over a file, so that a checkpoint saved in another format is the same
-    model. `None` for a model without weights.
+    model. `None` for a model without weights. Computed once for a model, and again once it changed.
     """
     stated: str | None = getattr(model, "weights_digest", None)
     if stated is not None or not hasattr(model, "state_dict"):
         return stated
+    versions = tuple((t.data_ptr(), t._version) for t in model.state_dict().values())
+    known, digest = _DIGESTS.get(model, ((), ""))
+    if not digest or known != versions:
+        digest = _digest(model)
+        _DIGESTS[model] = versions, digest
+    return digest
+
+
+_DIGESTS: WeakKeyDictionary[Any, tuple[tuple[tuple[int, int], ...], str]] = WeakKeyDictionary()
+
+
+def _digest(model: Any) -> str:
     import torch  # here: what has a `state_dict` has loaded it already
 
     content = sha256()

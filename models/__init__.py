@@ -6,6 +6,7 @@ describes.
 
 FAMILIES = {
     "colour": "models.baselines.colour",
+    "xdecoder": "models.xdecoder.family",
 }
 """Name of a family to its module."""
 

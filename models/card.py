@@ -6,11 +6,20 @@ A family is a module with `CARDS` (name to card) and
 
 which returns a model that satisfies one or more protocols of `bench.types`. `weights` is a
 checkpoint to use in place of the card's own. Cards are read to list models, so a family's module
-imports torch inside `build` only. A family that can tell its own checkpoint files offers
-`card_of(path)` too, a card or `None`.
+imports torch inside `build` only. What else a `build` accepts by these names, it is given:
+
+    seed       draw random weights from it; the model's `notes` must say so
+    precision  the network's number format
+    compile    whether to compile the network
+    cache      a folder for what can be computed again
+
+A family that can tell its own checkpoints, files or folders, offers `card_of(path)` too, a card or
+`None`; one whose released checkpoints can be fetched offers `store(card, checkpoint, target)`,
+which writes the weights of a released file to `target`, in the form it loads best.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 
@@ -22,6 +31,14 @@ class HubFile:
     file: str
     revision: str = "main"
     sha256: str = ""
+
+
+@dataclass(frozen=True)
+class HubRepository:
+    """A repository of the Hugging Face hub that transformers loads whole, from the hub's cache."""
+
+    repository: str
+    revision: str = "main"
 
 
 @dataclass(frozen=True)
@@ -59,7 +76,7 @@ class Card:
     family: str
     answers: tuple[str, ...]
     """The protocols of `bench.types` that it satisfies, by name: `Proposer`, `Captioner`, …"""
-    weights: HubFile | ShippedFile | LocalFile | None = None
+    weights: HubFile | HubRepository | ShippedFile | LocalFile | None = None
     """`None` for a model that needs none."""
     licence: str = ""
     trained_on: tuple[str, ...] = ()
@@ -67,3 +84,5 @@ class Card:
     """The protocol card it is meant to be scored under; empty: as the dataset says."""
     reported: tuple[Reported, ...] = ()
     about: str = ""
+    parts: Mapping[str, HubRepository] = field(default_factory=dict)
+    """The networks of a system that consists of several, by what each is for."""

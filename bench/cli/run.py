@@ -88,6 +88,10 @@ def run(
         list[str] | None, typer.Option(help="cpu, cuda, cuda:1, …; one process each with several.")
     ] = None,
     precision: Annotated[str, typer.Option(help="The network's number format.")] = "float32",
+    weights: Annotated[
+        str | None,
+        typer.Option(help="A checkpoint in place of the model's own; or random, or random:SEED."),
+    ] = None,
     executor: Annotated[Where | None, typer.Option(help="Where jobs run.")] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first unreadable image or failed job.")
@@ -125,6 +129,7 @@ def run(
         "tasks": tuple(task or ()),
         "limit": limit,
         "precision": precision,
+        "weights": weights,
     }
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     tuning = tunings(_shots(shots), tune or [CHEAPEST], unit=unit.value, draw_seeds=range(seeds))

@@ -6,9 +6,10 @@ resized them to; images of one call have one size.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from bench.errors import CannotDo
 from bench.types import Image, Proposals, ReferredMask, Vocabulary
 from models.xdecoder.caption import Greedy, Writing, begin, seen_by
-from models.xdecoder.config import XDecoderConfig
+from models.xdecoder.config import FreedRow, XDecoderConfig
 from models.xdecoder.embeddings import ClassEmbeddings
 from models.xdecoder.groups import QUESTION
 from models.xdecoder.model import Network
@@ -49,6 +50,16 @@ class Habits:
     """Where class embeddings are kept between runs."""
 
 
+@runtime_checkable
+class NetworkRules(Protocol):
+    """What a protocol card decides inside the network."""
+
+    @property
+    def freed_row(self) -> str:
+        """One of `FreedRow`."""
+        ...
+
+
 class XDecoder(
     Network, ModelHubMixin, library_name="bench", tags=["image-segmentation", "x-decoder"]
 ):
@@ -62,7 +73,23 @@ class XDecoder(
     def __init__(self, settings: XDecoderConfig, *, recompute: bool = False) -> None:
         super().__init__(settings, recompute=recompute)
         self.habits = Habits()
+        self.notes: tuple[str, ...] = ()
+        """What a reader of its answers must know, such as that it was never trained."""
         self._class_embeddings: ClassEmbeddings | None = None
+
+    def under(self, protocol: NetworkRules) -> "XDecoder":
+        """The same model, its parts shared, as a protocol card wants it.
+
+        Itself where that is how it works already; it is never changed.
+        """
+        row = FreedRow(protocol.freed_row)
+        if row is self.config.decoder.freed_row:
+            return self
+        other, decoder = copy(self), copy(self.decoder)
+        decoder.config = replace(decoder.config, freed_row=row)
+        other.config = replace(self.config, decoder=decoder.config)
+        other._modules = {**self._modules, "decoder": decoder}
+        return other
 
     # --- generic segmentation ---
 

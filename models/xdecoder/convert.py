@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from safetensors.torch import load_file
@@ -107,7 +108,8 @@ def read_official(path: Path) -> dict[str, Tensor]:
         content: object = load_file(path)
     else:
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            mapped = is_zipfile(path)  # files of torch before 1.6 are read whole
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise DataError(

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -65,7 +66,8 @@ class ClassEmbeddings:
         if path.exists():
             return _read(path).to(device, self.encoder.projection.dtype)
         embeddings = self._computed(sentences)
-        _write(path, embeddings)
+        with suppress(OSError):  # a folder that cannot be written to costs time, nothing else
+            _write(path, embeddings)
         return embeddings
 
     def _computed(self, sentences: Sequence[Sequence[str]]) -> Tensor:
