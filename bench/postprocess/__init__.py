@@ -8,6 +8,7 @@ makes the mask of a phrase. Both are pure functions of the answer, the card and 
     axis      a resize along one axis as a matrix, in blocks
     tiles     bounds of every mask over every tile; values where they are asked for
     outputs   the same predictions from as few values as they can depend on
+    threads   tiles side by side on all cores
 """
 
 from collections.abc import Mapping
