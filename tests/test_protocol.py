@@ -120,7 +120,9 @@ def test_a_card_says_what_it_is_and_where_from(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CARDS)
-@pytest.mark.parametrize("dataset", ["shapes", "shapes-pairs", "shapes-in-the-wild-aerial"])
+@pytest.mark.parametrize(
+    "dataset", [name for name in catalog.datasets() if name.startswith("shapes")]
+)
 def test_drawn_pictures_are_shown_as_they_are(name: str, dataset: str) -> None:
     assert card(name, dataset).resize == Resize()
 
