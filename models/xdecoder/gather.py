@@ -8,7 +8,7 @@ and gradient are those of one process with the whole batch.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.distributed as dist
@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
+@runtime_checkable
 class Gather(Protocol):
     """Puts together what the processes of a step hold, in the order of their ranks."""
 
@@ -27,8 +28,8 @@ class Gather(Protocol):
         """The strings of all processes."""
         ...
 
-    def mean(self, own: float) -> float:
-        """The mean of a number over the processes."""
+    def mean(self, own: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """The mean of a number over the processes, without gradient."""
         ...
 
 
@@ -43,9 +44,9 @@ class Alone:
         """The same strings."""
         return list(own)
 
-    def mean(self, own: float) -> float:
+    def mean(self, own: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """The same number."""
-        return own
+        return own.detach()
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,11 @@ class Gathered:
         dist.all_gather_object(parts, list(own), group=self.group)
         return [text for part in parts for text in part]
 
-    def mean(self, own: float) -> float:
-        """The mean of a number over the processes."""
-        parts: list[Any] = [None] * dist.get_world_size(self.group)
-        dist.all_gather_object(parts, own, group=self.group)
-        return float(sum(parts)) / len(parts)
+    def mean(self, own: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """The mean of a number over the processes, without gradient."""
+        total = own.detach().clone()
+        dist.all_reduce(total, group=self.group)
+        return total / dist.get_world_size(self.group)
 
     def _counts(self, own: Tensor) -> list[int]:
         """How many rows each process holds."""

@@ -39,7 +39,7 @@ def mask_bce(
     logits: Float[Tensor, "layer mask point"],
     truth: Float[Tensor, "layer mask point"],
     *,
-    masks: float,
+    masks: Float[Tensor, ""],
 ) -> Float[Tensor, " layer"]:
     """L_bce: binary cross-entropy at points, a mean over points and a sum over masks / `masks`."""
     entropy = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
@@ -50,7 +50,7 @@ def mask_dice(
     logits: Float[Tensor, "layer mask point"],
     truth: Float[Tensor, "layer mask point"],
     *,
-    masks: float,
+    masks: Float[Tensor, ""],
 ) -> Float[Tensor, " layer"]:
     """L_dice: one minus the dice overlap at points (plus one above and below), summed / `masks`."""
     inside = logits.sigmoid()
@@ -149,6 +149,8 @@ def noun(
         scale: the temperature.
         image_to_text: the share of this direction; the rest is the other one's.
     """
+    if not keys:
+        return images.sum() + texts.sum()  # nothing to learn from, and still part of the graph
     firsts = {key: keys.index(key) for key in keys}
     columns = {key: column for column, key in enumerate(firsts)}
     which = torch.tensor([columns[key] for key in keys], device=images.device)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
@@ -137,7 +137,7 @@ def match(
 
 
 def by_image(
-    rows: Float[Tensor, "row channel"], counts: Sequence[int]
-) -> Float[Tensor, "batch most channel"]:
+    rows: Shaped[Tensor, "row *channel"], counts: Sequence[int]
+) -> Shaped[Tensor, "batch most *channel"]:
     """Rows of one image after the other as a batch, images of fewer filled up with zeros."""
     return pad_sequence(list(torch.split(rows, list(counts))), batch_first=True)

@@ -32,13 +32,13 @@ def object_losses(
     logits = head.logits(embeddings.flatten(0, 1), classes.embeddings)
     logits = logits.view(*embeddings.shape[:3], -1)
     true = TrueMasks.of([o.masks for o in objects], of.image.padded_size)
-    labels = _by_image([o.labels for o in objects])
+    labels = by_image(torch.cat([o.labels for o in objects]), true.counts)
     with torch.no_grad():
         costs = _mask_costs(of, masks, true) - _likelihood(of, logits.softmax(3), labels)
         matches = match(costs, true.counts)
     truth = torch.full(logits.shape[:3], len(classes.keys) - 1, device=logits.device)
     truth[matches.rows] = labels[matches.images, matches.targets]
-    count = max(of.gather.mean(sum(true.counts)), 1.0)
+    count = of.gather.mean(logits.new_tensor(sum(true.counts)))
     bce, dice = _mask_losses(of, masks, true, matches, count)
     background = of.supervision.weights.background
     return {
@@ -72,8 +72,8 @@ def noun_losses(
     labels = torch.cat([o.labels for o in objects])
     with torch.no_grad():
         likely = (of.scale * rows @ nouns.embeddings.T).softmax(3)
-        wanted = torch.split(torch.arange(len(nouns.keys), device=rows.device), list(counts))
-        matches = match(-_likelihood(of, likely, _by_image(wanted)), counts, taken)
+        wanted = by_image(torch.arange(len(nouns.keys), device=rows.device), counts)
+        matches = match(-_likelihood(of, likely, wanted), counts, taken)
     pairs = zip(
         torch.cat((rows[matches.rows], rows[taken.rows]), dim=1),
         matches.positions(counts),
@@ -114,14 +114,15 @@ def referred_losses(of: ForwardPass, phrases: Sequence[Phrases], texts: PhraseTe
     layers = of.supervision.top.referred
     embeddings = of.top(layers, lambda p: p.of("referred").class_embeddings)
     masks = of.top(layers, lambda p: p.of("referred").mask_embeddings)
-    scores = of.model.decoder.classes.scores(embeddings, texts.ends)
+    ends = texts.ends.expand(len(embeddings), -1, -1, -1)
+    scores = of.model.decoder.classes.scores(embeddings, ends)
     true = TrueMasks.of([p.masks for p in phrases], of.image.padded_size)
     with torch.no_grad():
         costs = _mask_costs(of, masks, true)
         costs -= of.supervision.costs.probability * scores.softmax(2)
         matches = match(costs, true.counts)
         shares = _shares(scores, matches, texts)
-    bce, dice = _mask_losses(of, masks, true, matches, max(len(matches), 1))
+    bce, dice = _mask_losses(of, masks, true, matches, scores.new_tensor(len(matches)))
     return {
         "referred_class": losses.referred_class(scores, shares, _phrase_weights(of, phrases)),
         "referred_bce": bce,
@@ -181,7 +182,7 @@ def _mask_losses(
     masks: Float[Tensor, "layer batch query channel"],
     true: TrueMasks,
     matches: Matches,
-    count: float,
+    count: Float[Tensor, ""],
 ) -> tuple[Float[Tensor, " layer"], Float[Tensor, " layer"]]:
     """Cross-entropy and dice of the matched masks, made for them alone, at uncertain points."""
     settings, features = of.supervision, of.image.masks.full()
@@ -198,9 +199,5 @@ def _mask_losses(
     truth = sampled_masks(true.masks, matches.positions(true.counts), points)
     flat = sampled(logits.flatten(0, 1)[:, None], points.flatten(0, 1))[:, 0]
     found = flat.view_as(truth)
+    count = count.clamp(min=1)
     return losses.mask_bce(found, truth, masks=count), losses.mask_dice(found, truth, masks=count)
-
-
-def _by_image(rows: Sequence[Int[Tensor, " some"]]) -> Int[Tensor, "batch most"]:
-    """Numbers of each image as one table, filled up with zeros."""
-    return by_image(torch.cat(list(rows))[:, None], [len(r) for r in rows])[..., 0]

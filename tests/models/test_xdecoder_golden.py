@@ -11,29 +11,15 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from xdecoder_reference import assert_agrees, fill, golden, manifest
+from xdecoder_reference import assert_agrees, fill, golden, released
 
-from models.xdecoder.answers import Habits, XDecoder
+from models.xdecoder.answers import Habits
 from models.xdecoder.caption import begin
-from models.xdecoder.convert import convert, recognised
-from models.xdecoder.convert import fill as filled_model
 from models.xdecoder.prediction import Decoding, Text
 from models.xdecoder.text import class_embedding
 from models.xdecoder.tokenizer import ClipTokenizer
 
 END = ClipTokenizer.end
-
-
-@functools.cache
-def released(dtype: torch.dtype = torch.float32) -> XDecoder:
-    """Focal-T with formula weights under official names, converted."""
-    official = {
-        name: torch.from_numpy(np.asarray(fill.value(name, shape)))
-        for name, shape in manifest("focalt").items()
-        if not fill.keep(name)
-    }
-    config = recognised(official)
-    return filled_model(config, convert(official, config), source="formula weights").to(dtype)
 
 
 def picture(height: int, width: int, seed: int) -> Tensor:

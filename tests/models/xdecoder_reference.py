@@ -14,6 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.xdecoder.answers import XDecoder
+from models.xdecoder.convert import convert, recognised
+from models.xdecoder.convert import fill as filled_model
 from models.xdecoder.names import Names, to_ours
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "xdecoder"
@@ -52,6 +55,18 @@ def filled(variant: str, official: str, ours: str, table: Names) -> dict[str, Te
         for name, shape in manifest(variant).items()
         if name.startswith(official)
     }
+
+
+@functools.cache
+def released(dtype: torch.dtype = torch.float32) -> XDecoder:
+    """Focal-T with formula weights under official names, converted."""
+    official = {
+        name: torch.from_numpy(np.asarray(fill.value(name, shape)))
+        for name, shape in manifest("focalt").items()
+        if not fill.keep(name)
+    }
+    config = recognised(official)
+    return filled_model(config, convert(official, config), source="formula weights").to(dtype)
 
 
 @functools.cache
