@@ -149,14 +149,15 @@ def _edges_down_columns(mask: Bool[np.ndarray, "height width"]) -> Int[np.ndarra
         padded[:, :width] = mask
     else:
         padded = mask
-    words = padded.view(np.uint64)
-    row, word = np.divmod(np.flatnonzero(words[1:] != words[:-1]), words_a_row)
-    differs = (words[row + 1, word] ^ words[row, word]).view(np.uint8)
-    pixel = np.flatnonzero(differs)
-    at, column = pixel // 8, pixel % 8
-    column += 8 * word[at]
+    words = padded.view(np.uint64).ravel()
+    above, below = words[:-words_a_row], words[words_a_row:]
+    word = np.flatnonzero(above != below)
+    pixel = np.flatnonzero((above[word] ^ below[word]).view(np.uint8))
+    word = word[pixel >> 3]
+    row = word // words_a_row
+    column = (word - row * words_a_row) * 8 + (pixel & 7)
     tops = np.flatnonzero(mask[0, 1:] != mask[-1, :-1]) + 1
-    edges = np.concatenate((column * height + row[at] + 1, tops * height))
+    edges = np.concatenate((column * height + row + 1, tops * height))
     edges.sort()
     return edges
 

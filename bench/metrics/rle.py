@@ -161,8 +161,8 @@ class Runs:
         So the sum of `signs * f(ends)` over a mask is the sum of f's growth over its ones.
         """
         place = np.arange(len(self.ends)) - np.repeat(self.starts, self.lengths)
-        signs: Int[np.ndarray, " run"] = place % 2 * 2 - 1
-        signs[(self.starts + self.lengths - 1)[self.lengths % 2 == 1]] = 0
+        signs: Int[np.ndarray, " run"] = (place & 1) * 2 - 1
+        signs[(self.starts + self.lengths - 1)[self.lengths & 1 == 1]] = 0
         return signs
 
     @cached_property

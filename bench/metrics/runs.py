@@ -34,8 +34,12 @@ class PairRuns:
             return cls(a, b, np.zeros(0, np.int64))
         changes = a[1:] != a[:-1]
         changes |= b[1:] != b[:-1]
-        starts = np.concatenate(([0], _places(changes) + 1))
-        return cls(a[starts], b[starts], np.diff(np.append(starts, a.size)))
+        places = _places(changes)
+        bounds = np.empty(len(places) + 2, np.int64)
+        bounds[0], bounds[-1] = 0, a.size
+        np.add(places, 1, out=bounds[1:-1])
+        starts = bounds[:-1]
+        return cls(a[starts], b[starts], bounds[1:] - starts)
 
     def table(
         self,
@@ -55,5 +59,7 @@ def _places(flags: Bool[np.ndarray, " pixel"]) -> Int[np.ndarray, " place"]:
     words = flags[:whole].view(np.uint64)
     some = np.flatnonzero(words != 0)
     within = np.flatnonzero(words[some].view(bool))
-    places = some[within >> 3] * 8 + (within & 7)
+    places = some[within >> 3]
+    places <<= 3
+    places |= within & 7
     return np.concatenate((places, np.flatnonzero(flags[whole:]) + whole))

@@ -52,12 +52,14 @@ def _numbered(
     labels: Int[np.ndarray, " run"], classes: int, what: str
 ) -> tuple[Int[np.ndarray, " run"], Int[np.ndarray, " present"]]:
     """Labels numbered from 0 among those present, and the labels present."""
-    if labels.size and not VOID <= labels.min() <= labels.max() < classes:
+    shifted = labels.astype(np.intp)
+    shifted -= VOID
+    # Read without their sign, negative numbers are the greatest.
+    if shifted.size and shifted.view(np.uintp).max() > classes:
         raise ValueError(
             f"{what} labels must be in 0..{classes - 1} or {VOID} for void, found "
             f"{labels.min()}..{labels.max()}"
         )
-    shifted = labels.astype(np.intp) - VOID
     present = np.flatnonzero(np.bincount(shifted, minlength=1))
     number = np.zeros(classes - VOID, np.intp)
     number[present] = np.arange(len(present))
