@@ -1,10 +1,15 @@
 """The command line as a person meets it: what it prints, and the exit codes it promises."""
 
 import json
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-import yaml
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -31,6 +36,11 @@ def bench(tmp_path, monkeypatch):
     return run
 
 
+def blocks(language: str) -> list[str]:
+    """The README's code of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+
 def run_shapes(bench, *words: str) -> Result:
     return bench("run", "shapes-colours", "--model", "colour", "--limit", "3", *words)
 
@@ -44,6 +54,26 @@ def test_every_command_has_help_and_is_in_the_readme(bench, name):
     assert result.exit_code == 0
     assert len(result.stdout.strip().splitlines()[2]) > 20
     assert f"bench {name}" in (ROOT / "README.md").read_text()
+
+
+def test_the_readmes_python_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert 0 < names["record"].scores["panoptic"]["PQ"].value < 1
+    assert names["sample"].image.shape == (128, 128, 3)
+
+
+def test_every_command_in_the_readme_is_understood(bench):
+    lines = [line for block in blocks("console") for line in block.splitlines()]
+    commands = [shlex.split(line.lstrip("$ "), comments=True) for line in lines]
+    words = [command[1:] for command in commands if command[:1] == ["bench"]]
+    assert len(words) >= 3
+    for name, *rest in words:
+        options = [word for word in rest if word.startswith("--")]
+        known = bench(name, "--help").stdout
+        assert [option for option in options if option not in known] == []
 
 
 def test_exit_codes_are_as_documented():
@@ -140,6 +170,24 @@ def test_a_corrupt_image_is_left_out_and_said(bench, tmp_path):
     assert failing.exit_code in (3, 4)
 
 
+def test_interrupted_it_keeps_what_is_finished_and_says_130(tmp_path):
+    command = [sys.executable, "-c", "from bench.cli import main; main()", "run", "shapes"]
+    run = subprocess.Popen(
+        [*command, "--model", "colour"], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.rglob("log.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    run.send_signal(signal.SIGINT)
+    _, said = run.communicate(timeout=60)
+    assert run.returncode == 130, said
+    assert "what was finished is kept" in said
+    assert "Traceback" not in said
+    (log,) = tmp_path.rglob("log.jsonl")
+    assert log.read_bytes().endswith(b"\n")
+
+
 def labelled_folder(tmp_path: Path, broken: str = "") -> Path:
     """Two red squares, as a COCO export."""
     folder = tmp_path / "mine" / "valid"
@@ -169,27 +217,9 @@ def labelled_folder(tmp_path: Path, broken: str = "") -> Path:
 
 def test_a_dataset_is_one_yaml_file_and_no_code(bench, tmp_path):
     labelled_folder(tmp_path)
-    spec = {
-        "title": "Mine",
-        "home": "mine",
-        "splits": {
-            "val": {
-                "images": {
-                    "reader": "coco-images",
-                    "json_file": "valid/_annotations.coco.json",
-                    "folder": "valid",
-                },
-                "truth": {
-                    "instance": {
-                        "reader": "coco-instances",
-                        "json_file": "valid/_annotations.coco.json",
-                    }
-                },
-            }
-        },
-    }
     (tmp_path / "specs" / "datasets").mkdir(parents=True)
-    (tmp_path / "specs" / "datasets" / "mine.yaml").write_text(yaml.safe_dump(spec))
+    (spec,) = blocks("yaml")
+    (tmp_path / "specs" / "datasets" / "mine.yaml").write_text(spec)
     place = ("--specs", "specs", "--data", ".")
     result = bench("run", "mine", "--model", "colour", *place, "--json")
     (record,) = json.loads(result.stdout)

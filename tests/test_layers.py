@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-TYPES = {"bench.types", "bench.errors"}
+CONTRACTS = {"bench.types", "bench.errors", "bench.recipe"}
+"""What a model is asked, what can go wrong, and how it is trained."""
 
 
 def imported(path: Path) -> set[str]:
@@ -36,8 +37,8 @@ def reaching(folder: str, prefixes: tuple[str, ...], allowed: set[str] = frozens
     ]
 
 
-def test_models_import_nothing_of_bench_but_the_types():
-    assert reaching("models", ("bench",), TYPES) == []
+def test_models_import_nothing_of_bench_but_the_contracts():
+    assert reaching("models", ("bench",), CONTRACTS) == []
 
 
 def test_bench_names_no_model_family():
