@@ -90,31 +90,6 @@ def settled(meter: Meter, statistics: Sequence[Statistics]) -> Sequence[Statisti
     return meter.settle(statistics) if isinstance(meter, SetMeter) else statistics
 
 
-@runtime_checkable
-class Resampler(Protocol):
-    """A meter that computes its scores under many sets of weights at once."""
-
-    def resample(
-        self, statistics: Sequence[Statistics], weights: np.ndarray
-    ) -> Mapping[str, np.ndarray]:
-        """Every score for each row of `weights` (draw, image): what `compute` gives for the row."""
-        ...
-
-
-def resample(
-    meter: Meter, statistics: Sequence[Statistics], weights: np.ndarray
-) -> dict[str, np.ndarray]:
-    """The value of every score for each row of `weights` (draw, image): a bootstrap's raw material.
-
-    A thousand draws of some thousand images take seconds where the meter is a `Resampler`.
-    """
-    ready = settled(meter, statistics)
-    if isinstance(meter, Resampler):
-        return dict(meter.resample(ready, weights))
-    draws = [meter.compute(ready, [int(times) for times in row]) for row in weights]
-    return {name: np.array([draw[name].value for draw in draws]) for name in meter.names}
-
-
 def repeats(statistics: Sequence[Statistics], weights: Sequence[int] | None) -> np.ndarray:
     """How many times each image counts, as integers: once each where `weights` is absent."""
     if weights is None:

@@ -27,7 +27,6 @@ from pycocotools.cocoeval import COCOeval
 
 from bench.metrics import rle
 from bench.metrics.average_precision import MaskAveragePrecision
-from bench.metrics.meter import resample
 from bench.metrics.panoptic import PanopticQuality
 from bench.metrics.semantic import MeanIoU, confusion
 from bench.protocol import Protocol
@@ -303,7 +302,7 @@ def detections(images: int) -> None:
 
         statistics = [meter.measure(*pair) for pair in pairs]
         draws = np.random.default_rng(0).multinomial(images, np.full(images, 1 / images), 100)
-        again = {"resample": lambda: resample(meter, statistics, draws)}
+        again = {"resample": lambda: meter.resample(statistics, draws)}
         compare("One bootstrap draw of AP", again, per=len(draws), rounds=2)
 
 

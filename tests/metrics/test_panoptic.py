@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hotcoco.panoptic import PanopticEval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -85,6 +86,29 @@ def test_counts_are_panopticapi_on_random_maps(tmp_path_factory, seeds):
             counts.missed[label],
             counts.iou[label],
         )
+
+
+@settings(max_examples=25)
+@given(SEEDS)
+def test_counts_are_hotcoco_on_random_maps(tmp_path_factory, seeds):
+    folder = tmp_path_factory.mktemp("maps")
+    rows = [_written(folder, index, *panoptic(seed)) for index, seed in enumerate(seeds)]
+    truth = {
+        "images": [{"id": index, "file_name": f"{index}.png"} for index in range(len(seeds))],
+        "annotations": [true for true, _ in rows],
+        "categories": [{"id": k, "name": name, "isthing": 0} for k, name in enumerate(CLASSES)],
+    }
+    said = {"annotations": [row for _, row in rows]}
+    evaluation = PanopticEval(truth, said, gt_folder=folder / "true", pred_folder=folder / "said")
+    evaluation.evaluate()
+    per_class = {int(id): row for id, row in evaluation.results()["per_class"].items()}
+    counts = METER.counts([METER.measure(*panoptic(seed)) for seed in seeds])
+    for label in range(len(CLASSES)):
+        theirs = per_class.get(label, {"tp": 0, "fp": 0, "fn": 0, "iou": 0.0})
+        assert counts.matched[label] == theirs["tp"]
+        assert counts.wrong[label] == theirs["fp"]
+        assert counts.missed[label] == theirs["fn"]
+        assert counts.iou[label] == pytest.approx(theirs["iou"], abs=1e-12)
 
 
 def _written(folder, index, said, true):
