@@ -28,7 +28,7 @@ def _meters(vocabulary: Vocabulary, protocol: Protocol) -> tuple[Meter, ...]:
 CAPTION = Task(
     "caption",
     "Captioning",
-    (Question(Captioner, _ask, _finish),),
+    (Question(Captioner, _ask, _finish, one_prompt=False),),
     _meters,
     "CIDEr",
 )

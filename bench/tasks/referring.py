@@ -32,7 +32,7 @@ def _meters(vocabulary: Vocabulary, protocol: Protocol) -> tuple[Meter, ...]:
 REFERRING = Task(
     "referring",
     "Referring segmentation",
-    (Question(ReferringSegmenter, _ask, _masks),),
+    (Question(ReferringSegmenter, _ask, _masks, one_prompt=False),),
     _meters,
     "cIoU",
 )

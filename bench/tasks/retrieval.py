@@ -40,7 +40,7 @@ def _meters(vocabulary: Vocabulary, protocol: Protocol) -> tuple[Meter, ...]:
 RETRIEVAL = Task(
     "retrieval",
     "Image-text retrieval",
-    (Question(ImageTextEncoder, _embed, _finish),),
+    (Question(ImageTextEncoder, _embed, _finish, one_prompt=False),),
     _meters,
     "IR@1",
 )

@@ -32,6 +32,8 @@ class Question:
     finish: Finish
     resized: bool = True
     """Whether images are shown after the card's resize rule; otherwise at their own size."""
+    one_prompt: bool = True
+    """Whether images that are asked about together must have one prompt, as with a vocabulary."""
 
 
 @dataclass(frozen=True)

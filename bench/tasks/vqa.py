@@ -30,7 +30,7 @@ def _meters(vocabulary: Vocabulary, protocol: Protocol) -> tuple[Meter, ...]:
 VQA = Task(
     "vqa",
     "Visual question answering",
-    (Question(QuestionAnswerer, _ask, _finish),),
+    (Question(QuestionAnswerer, _ask, _finish, one_prompt=False),),
     _meters,
     "accuracy",
 )
