@@ -39,10 +39,10 @@ types: install
 	$(BIN)/mypy
 
 pytest: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST) -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST)
 
 slow: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST) -m "not gpu and not weights and not network"
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -114,7 +114,7 @@ def test_a_model_that_cannot_segment_is_refused_with_what_it_would_need() -> Non
 def test_a_precision_a_model_does_not_offer_is_refused(tmp_path: Path) -> None:
     job = Job(model="colour", dataset="shapes", precision="float8", limit=1)
     (planned,) = place(tmp_path).plan([job])
-    assert planned.problem == "Model 'colour' runs in float32 only, not in float8."
+    assert str(planned.problem) == "Model 'colour' runs in float32 only, not in float8."
 
 
 # --- who a model is ------------------------------------------------------------------------------
