@@ -230,15 +230,19 @@ def examine(
         questions.setdefault(question, []).append(task)
         meters[task.name] = task.meters(dataset.vocabulary, protocol)
     name = name or type(model).__name__
-    if isinstance(model, FollowsProtocol):
-        model = model.under(protocol)
     if not questions:
         raise CannotDo(
             f"Model '{name}' can do nothing that '{dataset.name}' asks. "
             + " ".join(unanswered.values())
         )
     served = {question: tuple(found) for question, found in questions.items()}
+    model = following(model, protocol)
     return Examination(model, dataset, protocol, served, meters, unanswered, name)
+
+
+def following(model: object, protocol: Card) -> object:
+    """The model as a card wants it, where the card reaches into it; else the model itself."""
+    return model.under(protocol) if isinstance(model, FollowsProtocol) else model
 
 
 def _chosen(dataset: Samples, wanted: Sequence[str]) -> list[Task]:
@@ -277,11 +281,13 @@ class _Batch:
     samples: list[_Loaded] = field(default_factory=list)
 
     def takes(self, new: _Loaded) -> bool:
-        """Whether `new` has the sizes and the prompt of those already here."""
+        """Whether `new` has the sizes of those already here, and the prompt where that matters."""
         first = self.samples[0]
-        same_sizes = all(first.shown[q].shape == new.shown[q].shape for q in first.shown)
-        prompt = first.sample.prompt
-        return same_sizes and bool(prompt is new.sample.prompt or prompt == new.sample.prompt)
+        if any(first.shown[q].shape != new.shown[q].shape for q in first.shown):
+            return False
+        prompt, another = first.sample.prompt, new.sample.prompt
+        same = prompt is another or not any(q.one_prompt for q in first.shown)
+        return same or bool(prompt == another)
 
     def add(self, new: _Loaded) -> None:
         """Let `new` be asked with the others."""

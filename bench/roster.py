@@ -48,6 +48,11 @@ class Card(Protocol):
         ...
 
     @property
+    def weights(self) -> object:
+        """Where its own weights are; `None` for a model that has none."""
+        ...
+
+    @property
     def protocol(self) -> str:
         """The protocol card it is meant to be scored under; empty: as the dataset says."""
         ...

@@ -21,11 +21,12 @@ from typing import Any
 
 import typer
 
-from bench.cli import check, doctor, listing, run, score, show, table, train
+from bench.cli import check, doctor, listing, models, predict, run, score, show, table, train
 from bench.errors import BenchError
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("run", run.run),
+    ("predict", predict.predict),
     ("train", train.train),
     ("list", listing.list_),
     ("show", show.show),
@@ -34,6 +35,11 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("table", table.table),
     ("doctor", doctor.doctor),
 )
+
+GROUPS: dict[str, tuple[str, tuple[tuple[str, Callable[..., Any]], ...]]] = {
+    "models": ("Models and their weights.", models.COMMANDS),
+}
+"""Commands of two words: what the group is about, and the second words."""
 
 INTERRUPTED = 130
 
@@ -72,6 +78,11 @@ def build_app() -> typer.Typer:
     app.callback()(_root)
     for name, command in COMMANDS:
         app.command(name)(_mendable(command))
+    for group, (about, commands) in GROUPS.items():
+        nested = typer.Typer(help=about, no_args_is_help=True, rich_markup_mode="rich")
+        for name, command in commands:
+            nested.command(name)(_mendable(command))
+        app.add_typer(nested, name=group)
     return app
 
 

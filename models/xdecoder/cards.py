@@ -104,7 +104,7 @@ _ALL = (
             ("refcocog", "mIoU", 63.2),
             ("coco-retrieval", "IR@1", 30.0),
             ("coco-retrieval", "TR@1", 48.3),
-            ("coco-captions", "CIDEr", 83.3),
+            ("coco-caption", "CIDEr", 83.3),
         ),
     ),
     _released(

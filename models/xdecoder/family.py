@@ -76,6 +76,17 @@ def card_of(path: Path) -> Card | None:
     return Card(config.name, title, "xdecoder", answers, weights=LocalFile(path))
 
 
+def store(card: Card, checkpoint: Path, target: Path) -> None:
+    """Write the weights of a released file as our safetensors, with their configuration.
+
+    Raises:
+        DataError: the file cannot be read, lacks weights or has others, or is another variant's.
+    """
+    from models.xdecoder.checkpoint import load, save
+
+    save(load(checkpoint, _config(card)), target)
+
+
 def _config(card: Card) -> XDecoderConfig | None:
     """The configuration that a card's name stands for; a checkpoint's own may be another."""
     known = CARDS.get(card.name)
