@@ -10,8 +10,8 @@ from bench.data.shapes.draw import occupancy
 from bench.data.shapes.scene import CANVAS, Scene
 from bench.data.shapes.words import Description, Direction, descriptions
 
-CLEAR = 14
-"""Pixels (on a canvas of 128) by which a relation must hold to be said."""
+CLEAR = 28
+"""Half pixels (on a canvas of 128) by which a relation must hold to be said."""
 
 
 class Kind(Enum):
@@ -32,7 +32,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Sight:
-    """Where the visible part of a thing is: the middle of its box, and its area, on 128 pixels."""
+    """The visible part of a thing on 128 pixels: the middle of its box in half pixels, its area."""
 
     x: int
     y: int
@@ -45,7 +45,7 @@ def sights(scene: Scene) -> tuple[Sight, ...]:
     found = []
     for number in range(1, len(scene.things) + 1):
         rows, columns = np.nonzero(ids == number)
-        y, x = ((int(i.min()) + int(i.max()) + 1) // 2 for i in (rows, columns))
+        y, x = (int(i.min()) + int(i.max()) for i in (rows, columns))
         found.append(Sight(x, y, len(rows)))
     return tuple(found)
 
@@ -107,7 +107,7 @@ def _beside(
 
 
 def _leads(a: Sight, b: Sight, direction: Direction) -> int:
-    """How many pixels farther in a direction `a` is than `b`."""
+    """How many half pixels farther in a direction `a` is than `b`."""
     return direction.along(a.x - b.x, a.y - b.y)
 
 
