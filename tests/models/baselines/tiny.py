@@ -15,12 +15,14 @@ def save(folder, *parts):
     return folder
 
 
-def clip_tokenizer():
+def clip_tokenizer(model_max_length=77):
     """CLIP's tokenizer with the letters for a vocabulary."""
     tokens = [*LETTERS, *(f"{letter}</w>" for letter in LETTERS)]
     tokens += ["<|startoftext|>", "<|endoftext|>"]
     vocabulary = {token: index for index, token in enumerate(tokens)}
-    return transformers.CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
+    return transformers.CLIPTokenizer(
+        vocab=vocabulary, merges=[], model_max_length=model_max_length
+    )
 
 
 def bert_tokenizer(**settings):
