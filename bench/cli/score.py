@@ -43,10 +43,18 @@ def score(
         typer.Option(help="A file with the class names, where truth has none: JSON or lines."),
     ] = None,
     engine: Annotated[
-        str | None, typer.Option(help="What computes AP: 'bench' or 'pycocotools' (instance).")
+        str | None,
+        typer.Option(
+            help="What computes it: hotcoco, bench or pycocotools (instance), hotcoco or bench "
+            "(panoptic), bench or pycocoevalcap with Java (caption)."
+        ),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(help="How files are laid out, where there are several ways.")
+        str | None,
+        typer.Option(
+            help="How files are laid out: coco or bdd-bitmask (panoptic); which set of captions, "
+            "where a file holds several."
+        ),
     ] = None,
     by_class: Annotated[bool, typer.Option("--by-class", help="One row a class too.")] = False,
     table_format: Annotated[

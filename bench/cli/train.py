@@ -77,6 +77,8 @@ def train(
         _train(found, family, replace(place, device=_own(device, local_rank, here)), quiet=quiet)
     else:
         place = replace(place, share=Share(0, processes))
+        # Or each process says that it looked for unused parameters in vain.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         spread(_in_process, processes, recipe, found, place, threads, quiet)
 
 

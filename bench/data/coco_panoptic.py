@@ -90,7 +90,9 @@ class PanopticFiles:
                     left_out.append(int(info["id"]))
                 else:
                     crowd = bool(info.get("iscrowd", 0))
-                    segments.append(Segment(int(info["id"]), label, crowd=crowd))
+                    segments.append(
+                        Segment(int(info["id"]), label, crowd=crowd, area=info.get("area"))
+                    )
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{self.coco.path}: the segments of {row['file_name']} cannot be read: {error}."
