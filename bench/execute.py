@@ -4,7 +4,7 @@
 being killed at any moment, loses at most the image that was being asked about.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -17,6 +17,7 @@ from bench.evaluation import Examination
 from bench.metrics.meter import Scores
 from bench.outcome import ImageOutcome
 from bench.plan import Contents, Job, vocabulary_digest
+from bench.raw import Keeping, Numbers, RawAnswers
 from bench.record import (
     LISTED_FAILURES,
     DatasetUsed,
@@ -56,6 +57,8 @@ class Advanced:
     id: str
     failure: str | None
     """Why it could not be scored."""
+    raw: int | None = None
+    """The bytes that its raw answers take, where they are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ class Assignment:
     """The vocabulary's name, where it has one."""
     notes: tuple[str, ...] = ()
     """What was decided about the dataset's files."""
+    rescored_from: str | None = None
+    """The run whose raw answers are scored; `None`: the model is asked."""
 
     @property
     def contents(self) -> Contents:
@@ -112,43 +117,75 @@ class Assignment:
             precision=job.precision,
             tuning=job.tuning,
             images=len(asked.dataset.ids),
+            rescored_from=self.rescored_from,
         )
 
 
 def work(
-    assignment: Assignment, store: Store, *, fail_fast: bool = False, again: bool = False
+    assignment: Assignment,
+    store: Store,
+    *,
+    fail_fast: bool = False,
+    again: bool = False,
+    keep_raw: Numbers | None = None,
 ) -> Iterator[Started | Advanced | Finished]:
     """Do what is left of a job, or nothing if it is done, and end with its record.
 
     The record is kept in the run's own folder; who collects the events appends it to the store.
-    `again` tries once more the images that could not be read.
+    `again` tries once more the images that could not be read. `keep_raw` keeps what the network
+    answers, and asks once more about images whose raw answers are not there.
 
     Raises:
         AnswerFailed: the model failed on an image; the images before it are kept.
         DataError: with `fail_fast`, the first unreadable image; or no image could be read.
     """
-    ids = assignment.examination.dataset.ids
-    with store.run(assignment.contents.key, again=again) as run:
-        yield Started(assignment.job, len(ids), len(ids) if run.record else len(run.outcomes))
+    ids, key = assignment.examination.dataset.ids, assignment.contents.key
+    again = again or (keep_raw is not None and bool(_without_raw(store, key, keep_raw)))
+    with store.run(key, again=again) as run:
+        keeping = None if keep_raw is None else Keeping(RawAnswers(store.raw(key)), keep_raw)
+        todo = [] if run.record else _todo(ids, run, keeping)
+        yield Started(assignment.job, len(ids), len(ids) - len(todo))
         if run.record is None:
-            yield from _ask(assignment, run, fail_fast=fail_fast)
+            yield from _ask(assignment, run, todo, keeping, fail_fast=fail_fast)
             run.finish(ids, _record(assignment, run))
         assert run.record is not None
         yield Finished(assignment.job, run.record)
 
 
-def _ask(assignment: Assignment, run: Run, *, fail_fast: bool) -> Iterator[Advanced]:
-    """Ask about the images that are not done and write each to the log."""
-    todo = [id for id in assignment.examination.dataset.ids if id not in run.outcomes]
+def _without_raw(store: Store, key: str, numbers: Numbers) -> list[str]:
+    """The scored images of a finished run whose raw answers are not kept."""
+    known, answers = store.statistics(key) or {}, RawAnswers(store.raw(key))
+    return [id for id, o in known.items() if o.failure is None and not answers.has(id, numbers)]
+
+
+def _todo(ids: Sequence[str], run: Run, keeping: Keeping | None) -> list[str]:
+    """The images that are not done, or whose raw answers are wanted and not there."""
+    return [
+        id for id in ids if id not in run.outcomes or (keeping is not None and keeping.lacks(id))
+    ]
+
+
+def _ask(
+    assignment: Assignment,
+    run: Run,
+    todo: Sequence[str],
+    keeping: Keeping | None,
+    *,
+    fail_fast: bool,
+) -> Iterator[Advanced]:
+    """Ask about the images that are to be done and write each to the log.
+
+    Raw answers are written before the line: an image in the log has them.
+    """
     if not todo and run.sessions:
         return
     run.begin(_session(assignment))
     provenance.reset_peak_memory()
-    for outcome in assignment.examination.outcomes(
-        todo, batch_size=assignment.batch_size, fail_fast=fail_fast
-    ):
+    asked = assignment.examination if keeping is None else keeping.noting(assignment.examination)
+    for outcome in asked.outcomes(todo, batch_size=assignment.batch_size, fail_fast=fail_fast):
+        raw = None if keeping is None else keeping.write(outcome.id)
         run.write(outcome)
-        yield Advanced(assignment.job, outcome.id, outcome.failure)
+        yield Advanced(assignment.job, outcome.id, outcome.failure, raw)
 
 
 def _session(assignment: Assignment) -> Session:
@@ -200,6 +237,7 @@ def _record(assignment: Assignment, run: Run) -> Record:
             seconds=total_seconds(run.outcomes.values()),
             peak_memory=memory.host,
             peak_device_memory=memory.device,
+            rescored_from=assignment.rescored_from,
         ),
         notes=assignment.notes,
     )

@@ -97,6 +97,8 @@ class Contents:
     tuning: Tuning | None
     images: int
     """How many images will be asked about; no part of the key, the fingerprint has their ids."""
+    rescored_from: str | None = None
+    """The run whose raw answers are scored; `None`: the model is asked."""
 
     @property
     def key(self) -> str:
@@ -111,6 +113,8 @@ class Contents:
             "precision": self.precision,
             "tuning": self.tuning.model_dump(mode="json") if self.tuning else None,
         }
+        if self.rescored_from is not None:
+            content["rescored_from"] = self.rescored_from
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -245,6 +245,8 @@ class Provenance(Kept):
     """The most bytes resident in the last session's process."""
     peak_device_memory: int | None = None
     """The most bytes allocated on the accelerator in the last session; `null` without one."""
+    rescored_from: str | None = None
+    """The key of the run whose raw answers were scored; `null`: the model itself was asked."""
 
 
 class Record(Kept):

@@ -3,6 +3,7 @@
     records.jsonl             one line a finished run, append-only
     failures.jsonl            one line a failed attempt, append-only
     runs/<key>/log.jsonl      one line an image while the run goes on, append-only
+    runs/<key>/raw.blocks     the network's raw answers where they are kept, append-only
     runs/<key>/statistics.npz every image's statistics, once it is finished
     runs/<key>/record.json    the finished run's record
     runs/<key>/intervals.json what was computed from the statistics, to be had again at once
@@ -99,6 +100,10 @@ class Store:
         """A finished run's images by id; `None` where only its record is here."""
         path = self._run(key) / "statistics.npz"
         return read_statistics(path) if path.exists() else None
+
+    def raw(self, key: str) -> Path:
+        """Where a run's raw answers are, if they are kept. See `bench.raw.RawAnswers`."""
+        return self._run(key) / "raw.blocks"
 
     def intervals(self, key: str, how: str) -> Mapping[str, Any] | None:
         """What `keep_intervals` kept of a run, if it was computed in the same way."""
@@ -232,12 +237,12 @@ class _Appender:
         """What to call it when refusing to share it; `None`: wait for the other to end."""
 
     def __enter__(self) -> "_Appender":
-        with _explained(self.path):
+        with explained(self.path):
             _refuse_package(self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            with _explained(self.path):
+            with explained(self.path):
                 self._lock()
                 self._cut_torn_line()
         except BaseException:
@@ -277,7 +282,7 @@ class _Appender:
         """Add one line. A line that does not fit on the disk is taken back whole."""
         content = line.encode() + b"\n"
         before = os.fstat(self._file).st_size
-        with _explained(self.path):
+        with explained(self.path):
             try:
                 written = os.write(self._file, content)
                 if written < len(content):
@@ -297,7 +302,7 @@ class _Appender:
 def _replace(path: Path, content: bytes) -> None:
     """Put a whole file in its place in one step."""
     beside = path.with_name(path.name + ".new")
-    with _explained(path):
+    with explained(path):
         try:
             with beside.open("wb") as file:
                 file.write(content)
@@ -315,7 +320,7 @@ NO_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Say in a sentence why `path` cannot be written, and what to do."""
     try:
         yield

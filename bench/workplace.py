@@ -22,6 +22,7 @@ from bench.evaluation import examine
 from bench.execute import Assignment, Event, Finished, work
 from bench.plan import Contents, Job, Plan, plan
 from bench.protocol import Protocol
+from bench.raw import Numbers
 from bench.record import DatasetUsed, ModelUsed, Origin, Record
 from bench.store import DEFAULT_FOLDER, Store
 
@@ -102,6 +103,8 @@ class Workplace:
     """Whether the first unreadable image ends its job."""
     again: bool = False
     """Whether finished runs try their unreadable images once more."""
+    keep_raw: Numbers | None = None
+    """How exactly the network's raw answers are kept; `None`: not at all."""
 
     def plan(self, jobs: Sequence[Job]) -> Plan:
         """What these jobs are made of, before any runs; builds each model once, to know it."""
@@ -199,6 +202,7 @@ def run_job(place: Workplace, job: Job, device: str) -> Iterator[Event]:
         Store(place.results),
         fail_fast=place.fail_fast,
         again=place.again,
+        keep_raw=place.keep_raw,
     )
 
 
