@@ -23,9 +23,10 @@ from bench.errors import UnknownName, UsageError
 from bench.types import Image, Segment, Vocabulary
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from torch import Generator, Tensor, nn
 
-D = TypeVar("D")
+D = TypeVar("D", bound="DataclassInstance")
 
 # --- what data say -------------------------------------------------------------------------------
 
@@ -209,14 +210,13 @@ def changed(recipe: D, settings: Mapping[str, str]) -> D:
 
 
 def _changed(of: D, path: list[str], value: str, key: str) -> D:
-    assert is_dataclass(of) and not isinstance(of, type)
     name, rest = path[0], path[1:]
     known = {f.name for f in fields(of)}
     if name not in known:
         raise UnknownName(f"setting of {type(of).__name__}", name, known)
     now = getattr(of, name)
     if rest:
-        if not is_dataclass(now):
+        if not is_dataclass(now) or isinstance(now, type):
             raise UsageError(f"--set {key}: '{name}' has no settings of its own.")
         return replace(of, **{name: _changed(now, rest, value, key)})
     hint = get_type_hints(type(of), localns={"Recipe": Recipe})[name]

@@ -18,17 +18,17 @@ from torch import nn
 
 from bench.errors import DataError, UsageError
 from bench.recipe import Recipe
-from bench.train.loop import State
+from bench.train.loop import State, trained_model
 
 CHECKPOINT_FILE = "checkpoint.pt"
 RECIPE_FILE = "recipe.json"
 
 
-def save(folder: Path, recipe: Recipe, model: nn.Module, state: State) -> None:
+def save(folder: Path, recipe: Recipe, learner: nn.Module, state: State) -> None:
     """Put the checkpoint, and the model as it would be used, into a folder."""
     content = {
         "step": state.step,
-        "model": model.state_dict(),
+        "learner": learner.state_dict(),
         "optimiser": state.optimiser.state_dict(),
         "scaler": state.scaler.state_dict(),
         "average": state.average,
@@ -36,10 +36,10 @@ def save(folder: Path, recipe: Recipe, model: nn.Module, state: State) -> None:
     with _whole(folder / CHECKPOINT_FILE) as path:
         torch.save(content, path)
     write_text(folder / RECIPE_FILE, _described(recipe))
-    save_model(folder, model, state)
+    save_model(folder, trained_model(learner), state)
 
 
-def load(folder: Path, recipe: Recipe, model: nn.Module, state: State) -> bool:
+def load(folder: Path, recipe: Recipe, learner: nn.Module, state: State) -> bool:
     """Go on from the checkpoint of a folder; false where there is none.
 
     Raises:
@@ -50,10 +50,10 @@ def load(folder: Path, recipe: Recipe, model: nn.Module, state: State) -> bool:
     if not path.exists():
         return False
     _check_same(folder, recipe)
-    device = next(model.parameters()).device
+    device = next(learner.parameters()).device
     try:
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        model.load_state_dict(content["model"])
+        learner.load_state_dict(content["learner"])
         state.optimiser.load_state_dict(content["optimiser"])
         state.scaler.load_state_dict(content["scaler"])
     except Exception as error:  # torch and pickle raise whatever they like

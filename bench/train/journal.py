@@ -1,4 +1,4 @@
-"""The journal of a run: one line of JSON a step, the same whether or not the run was interrupted."""
+"""The journal of a run: one line of JSON a step, whether or not the run was interrupted."""
 
 import json
 from collections import defaultdict

@@ -61,10 +61,10 @@ class State:
     """Steps that are done."""
 
 
-def begin(model: nn.Module, recipe: Recipe) -> State:
-    """The state before the first step."""
-    device = next(model.parameters()).device
-    groups = parameter_groups(model, recipe.optimiser)
+def begin(learner: nn.Module, recipe: Recipe) -> State:
+    """The state before the first step of a `bench.recipe.Learner`."""
+    device = next(learner.parameters()).device
+    groups = parameter_groups(learner, recipe.optimiser)
     optimiser = torch.optim.AdamW(
         [
             {"params": list(group.parameters.values()), "weight_decay": group.decay}
@@ -76,12 +76,19 @@ def begin(model: nn.Module, recipe: Recipe) -> State:
     )
     for settings, group in zip(optimiser.param_groups, groups, strict=True):
         settings["share"] = group.share
-    average = {name: p.detach().clone() for name, p in model.named_parameters()}
+    average = {name: p.detach().clone() for name, p in trained_model(learner).named_parameters()}
     return State(
         optimiser,
         torch.amp.GradScaler(device.type, enabled=recipe.precision is Precision.FLOAT16),
         average if recipe.average else {},
     )
+
+
+def trained_model(learner: nn.Module) -> nn.Module:
+    """The model inside a `bench.recipe.Learner`, also behind what `distributed` puts around it."""
+    inner = learner.module if isinstance(learner, DistributedDataParallel) else learner
+    assert isinstance(inner.model, nn.Module)
+    return inner.model
 
 
 @dataclass(frozen=True)
@@ -102,25 +109,32 @@ class ParameterGroup:
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.batchnorm._BatchNorm)
 
 
-def parameter_groups(model: nn.Module, settings: Optimiser) -> tuple[ParameterGroup, ...]:
-    """The model's parameters by learning rate and decay; those with a share of 0 are frozen."""
+def parameter_groups(learner: nn.Module, settings: Optimiser) -> tuple[ParameterGroup, ...]:
+    """A learner's parameters by learning rate and decay; those with a share of 0 are frozen.
+
+    Names are those of the model's parameters; what a learner has beside its model is trained too.
+    """
     undecayed = {
-        f"{prefix}.{name}"
-        for prefix, module in model.named_modules()
+        parameter
+        for name, module in learner.named_modules()
         if isinstance(module, nn.Embedding)
-        or (isinstance(module, NORMS) and not prefix.startswith(settings.decayed_norms))
-        for name, _ in module.named_parameters(recurse=False)
+        or (isinstance(module, NORMS) and not _own(name).startswith(settings.decayed_norms))
+        for parameter in module.parameters(recurse=False)
     }
     groups: dict[tuple[float, float], dict[str, nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in ((_own(name), p) for name, p in learner.named_parameters()):
         share = 1.0
         for beginning, factor in settings.shares:
             share *= factor if name.startswith(beginning) else 1.0
         parameter.requires_grad_(share > 0)
         if share > 0:
-            decay = 0.0 if name in undecayed else settings.decay
+            decay = 0.0 if parameter in undecayed else settings.decay
             groups.setdefault((share, decay), {})[name] = parameter
     return tuple(ParameterGroup(*key, group) for key, group in sorted(groups.items()))
+
+
+def _own(name: str) -> str:
+    return name.removeprefix("model.")
 
 
 def train(
@@ -138,7 +152,7 @@ def train(
     Raises:
         Diverged: a loss or gradient is not finite. The state is as before the step.
     """
-    model: nn.Module = getattr(learner, "module", learner).model
+    model = trained_model(learner)
     device = next(model.parameters()).device
     learner.train()
     first, last = (n * recipe.accumulate for n in (state.step, recipe.steps))

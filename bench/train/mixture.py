@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bench.errors import UsageError
 from bench.recipe import Part
-from bench.train.processes import Share
+from bench.train.processes import ALONE, Share
 
 
 class Source(Protocol):
@@ -81,7 +81,7 @@ class Mixture(Dataset[tuple[Any, ...]]):
     sources: tuple[Source, ...]
     passes: int = 1
     seed: int = 0
-    share: Share = Share()
+    share: Share = ALONE
 
     def __post_init__(self) -> None:
         slices = self.passes * self.share.world

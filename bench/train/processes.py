@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import ProcessExitedException
+from torch.multiprocessing.spawn import ProcessExitedException, start_processes
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,9 @@ class Share:
 
     rank: int = 0
     world: int = 1
+
+
+ALONE = Share()
 
 
 @contextmanager
@@ -56,7 +59,7 @@ def spread(work: Callable[..., None], processes: int, *arguments: Any) -> None:
     with TemporaryDirectory(prefix="bench-train-") as folder:
         meeting = f"file://{Path(folder) / 'meeting'}"
         try:
-            torch.multiprocessing.spawn(work, (meeting, *arguments), nprocs=processes)
+            start_processes(work, (meeting, *arguments), nprocs=processes, start_method="spawn")  # type: ignore[no-untyped-call]
         except ProcessExitedException as error:
             sys.exit(error.exit_code)
 

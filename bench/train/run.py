@@ -19,7 +19,7 @@ from bench.train import checkpoint
 from bench.train.journal import Journal
 from bench.train.loop import Diverged, Step, begin, distributed, train
 from bench.train.mixture import Mixture
-from bench.train.processes import Share, meet
+from bench.train.processes import ALONE, Share, meet
 
 BEFORE = "before"
 """The folder, inside a run's, of the recipe that is trained first."""
@@ -36,7 +36,7 @@ class Run:
     start: Path | None = None
     """A saved model to begin from; absent: fresh weights, or those of the recipe before."""
     device: str = "cpu"
-    share: Share = Share()
+    share: Share = ALONE
     """Which of the processes of this run this is; the first one writes."""
     workers: int = 0
     """Processes that prepare batches ahead."""
@@ -76,13 +76,12 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
     parts = tuple(open_source(part.data, place.data) for part in recipe.parts)
     mixture = Mixture(recipe.parts, parts, recipe.accumulate, recipe.seed, place.share)
     learner = family.learner(recipe, place.device, start)
-    model = learner.model
-    state = begin(model, recipe)
-    checkpoint.load(place.out, recipe, model, state)
+    assert isinstance(learner, torch.nn.Module)
+    state = begin(learner, recipe)
+    checkpoint.load(place.out, recipe, learner, state)
     yield Progress(recipe, state.step)
     if state.step == recipe.steps:
         return
-    assert isinstance(learner, torch.nn.Module)
     steps = train(distributed(learner), mixture, recipe, state, workers=place.workers)
     first = place.share.rank == 0
     saved = time.monotonic()
@@ -93,7 +92,7 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
                 last = step.number == recipe.steps
                 save = first and (last or time.monotonic() - saved >= place.seconds_between)
                 if save:
-                    checkpoint.save(place.out, recipe, model, state)
+                    checkpoint.save(place.out, recipe, learner, state)
                     saved = time.monotonic()
                 yield Progress(recipe, step.number, step, save)
         except Diverged as error:

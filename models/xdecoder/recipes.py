@@ -21,8 +21,11 @@ NANO_CROPS = Recipe(
     model="xdecoder-nano",
     parts=(Part("shapes-crops", 96, Crops()),),
     supervision=CropSupervision(),
-    steps=5000,
-    optimiser=Optimiser(rate=1e-3),
+    steps=4000,
+    optimiser=Optimiser(
+        rate=1e-3,
+        shares=(("pixel_decoder.", 0), ("decoder.", 0), ("words.", 0), ("pooled.", 0)),
+    ),
     schedule=Cosine(),
     precision=Precision.BFLOAT16,
 )

@@ -15,7 +15,7 @@ from bench.recipe import Recipe
 from models.xdecoder.answers import WEIGHTS_FILE, XDecoder
 from models.xdecoder.batch import Batch
 from models.xdecoder.config import variant
-from models.xdecoder.crops import CropBatch, CropSupervision, begin, crop_losses
+from models.xdecoder.crops import CropLearner, CropSupervision
 from models.xdecoder.gather import Alone, Gathered
 from models.xdecoder.objectives import Objectives
 from models.xdecoder.points import drawn_from
@@ -39,22 +39,6 @@ class ObjectivesLearner(nn.Module):
         return losses.total, losses.parts
 
 
-class CropLearner(nn.Module):
-    """Learns words from pictures of single things; a `bench.recipe.Learner`."""
-
-    def __init__(self, model: XDecoder, supervision: CropSupervision) -> None:
-        super().__init__()
-        self.model = model
-        begin(model, supervision)
-
-    def forward(
-        self, batches: Sequence[CropBatch], draw: Generator
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The sum of the losses of all vocabularies, and each."""
-        (batch,) = batches
-        return crop_losses(self.model, batch)
-
-
 _LEARNERS: dict[type, Callable[..., nn.Module]] = {
     Supervision: ObjectivesLearner,
     CropSupervision: CropLearner,
@@ -68,5 +52,5 @@ def learner(recipe: Recipe, device: str, start: Path | None = None) -> nn.Module
     model = XDecoder(variant(recipe.model), recompute=recipe.recompute)
     if start is not None:
         model.load_state_dict(load_file(start / WEIGHTS_FILE if start.is_dir() else start))
-    model.to(device, memory_format=torch.channels_last)
+    model.to(torch.device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # of torch's own overloads one is missing
     return _LEARNERS[type(recipe.supervision)](model, recipe.supervision)
