@@ -69,13 +69,10 @@ class CropLearner(nn.Module):
         """
         (batch,) = batches
         scores = self._scores(batch)
-        parts = scores.split([len(vocabulary) for vocabulary in batch.vocabularies], dim=1)
-        losses = torch.stack(
-            [
-                F.cross_entropy(part, labels)
-                for part, labels in zip(parts, batch.labels, strict=True)
-            ]
-        )
+        ends = np.cumsum([len(vocabulary) for vocabulary in batch.vocabularies])[:-1].tolist()
+        parts = scores.tensor_split(ends, dim=1)
+        pairs = zip(parts, batch.labels, strict=True)
+        losses = torch.stack([F.cross_entropy(part, labels) for part, labels in pairs])
         logged = {f"names_{i}": loss for i, loss in enumerate(losses.detach())}
         right = (parts[0].argmax(1) == batch.labels[0]).float().mean()
         return losses.sum(), {**logged, "right": right}

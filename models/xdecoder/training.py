@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
 
 from bench.recipe import Recipe
-from models.xdecoder.answers import WEIGHTS_FILE, XDecoder
+from models.xdecoder.answers import XDecoder
 from models.xdecoder.batch import Batch
+from models.xdecoder.checkpoint import load
 from models.xdecoder.config import variant
 from models.xdecoder.crops import CropLearner, CropSupervision
 from models.xdecoder.gather import Alone, Gathered
@@ -47,10 +47,10 @@ _LEARNERS: dict[type, Callable[..., nn.Module]] = {
 
 
 def learner(recipe: Recipe, device: str, start: Path | None = None) -> nn.Module:
-    """A learner with fresh weights (from the recipe's seed), or with those of a saved model."""
+    """A learner with fresh weights (from the recipe's seed), or with those of a checkpoint."""
     torch.manual_seed(recipe.seed)
     model = XDecoder(variant(recipe.model), recompute=recipe.recompute)
     if start is not None:
-        model.load_state_dict(load_file(start / WEIGHTS_FILE if start.is_dir() else start))
-    model.to(torch.device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # of torch's own overloads one is missing
+        model.load_state_dict(load(start, model.config).state_dict())
+    model.to(torch.device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch lists no overload for it alone
     return _LEARNERS[type(recipe.supervision)](model, recipe.supervision)
