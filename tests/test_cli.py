@@ -278,4 +278,4 @@ def test_plain_progress_tells_rate_and_time_left():
     lines = PlainLines("job", total=4, done=1, file=out, clock=lambda: next(now))
     lines.advance()
     lines.close()
-    assert out.getvalue().splitlines()[0] == "job: 2/4, 0.1/s, 22 s left"
+    assert out.getvalue().splitlines()[0] == "job: 2/4, 11.0 s each, 22 s left"

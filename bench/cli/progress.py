@@ -46,7 +46,7 @@ def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
-            return Text(f"{speed:.1f}/s" if speed else "", style="dim")
+            return Text(pace(speed) if speed else "", style="dim")
 
     columns = (
         TextColumn("{task.description}"),
@@ -84,12 +84,12 @@ class PlainLines:
             self._last = self._clock()
             rate = self._rate()
             left = duration((self._total - self._now) / rate) if rate else "unknown time"
-            self._say(f"{self._now}/{self._total}, {rate:.1f}/s, {left} left")
+            self._say(f"{self._now}/{self._total}, {pace(rate)}, {left} left")
 
     def close(self) -> None:
         """The work ended, whether or not it is complete."""
         took = duration(self._clock() - self._start)
-        self._say(f"{self._now}/{self._total} in {took}, {self._rate():.1f}/s")
+        self._say(f"{self._now}/{self._total} in {took}, {pace(self._rate())}")
 
     def _rate(self) -> float:
         elapsed = self._clock() - self._start
@@ -97,6 +97,17 @@ class PlainLines:
 
     def _say(self, text: str) -> None:
         print(f"{self._title}: {text}", file=self._file, flush=True)
+
+
+def pace(rate: float) -> str:
+    """How fast things come, in the unit that has digits to show.
+
+    >>> pace(12.34), pace(0.024), pace(0.0)
+    ('12.3/s', '41.7 s each', 'none yet')
+    """
+    if rate == 0:
+        return "none yet"
+    return f"{rate:.1f}/s" if rate >= 1 else f"{1 / rate:.1f} s each"
 
 
 def duration(seconds: float) -> str:

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
+from shutil import disk_usage
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,6 +54,13 @@ class Unit(StrEnum):
     IMAGES_PER_CLASS = "images-per-class"
 
 
+class RawNumbers(StrEnum):
+    """How exactly raw answers are kept; the values of `bench.raw.Numbers`."""
+
+    EXACT = "exact"
+    FLOAT16 = "float16"
+
+
 def run(
     targets: Annotated[
         list[str] | None, typer.Argument(help="Suites, datasets, spec files or folders of data.")
@@ -99,6 +107,12 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="Try unreadable images of finished runs once more.")
     ] = False,
+    keep_raw: Annotated[
+        bool, typer.Option("--keep-raw", help="Keep the network's answers, for `bench rescore`.")
+    ] = False,
+    raw_numbers: Annotated[
+        RawNumbers, typer.Option(help="How exactly: float16 is for masks, at half the size.")
+    ] = RawNumbers.EXACT,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and stop before anything runs.")
     ] = False,
@@ -116,12 +130,14 @@ def run(
     A run that was stopped continues with the same command; a finished one is only read.
     """
     from bench.plan import Job, sweep, tunings
+    from bench.raw import Numbers
     from bench.store import Store
     from bench.workplace import Workplace
 
     search = tuple(specs or ())
     targets, models = _told_apart(targets or [], model or [], search)
-    place = Workplace(results, data, search, batch_size, fail_fast, again)
+    numbers = Numbers(raw_numbers.value) if keep_raw else None
+    place = Workplace(results, data, search, batch_size, fail_fast, again, numbers)
     settings = {
         "split": split,
         "protocol": protocol,
@@ -296,7 +312,7 @@ def _execute(
     note(f"{len(planned)} jobs, {planned.images} images; results in {place.results}", quiet=quiet)
     failures: list[Failure] = []
     records: list[Record] = []
-    show = _Shown(quiet)
+    show = _Shown(quiet, place.results)
     events = execute(planned, partial(run_job, place), executor, store, fail_fast=fail_fast)
     with show:
         for event in events:
@@ -311,9 +327,11 @@ def _execute(
 class _Shown:
     """Progress of the jobs that are running, one line each."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self, quiet: bool, results: Path) -> None:
+        self._quiet, self._results = quiet, results
         self._running: dict[str, tuple[ExitStack, Advance]] = {}
+        self._left: dict[str, int] = {}
+        """Images of jobs that keep raw answers, until their size is known and said."""
 
     def __enter__(self) -> "_Shown":
         return self
@@ -332,7 +350,10 @@ class _Shown:
                     stack = ExitStack()
                     shown = progress(job.title, images, done=done, quiet=self._quiet)
                     self._running[job.title] = stack, stack.enter_context(shown)
-            case Advanced(job, id, reason):
+                    self._left[job.title] = images - done
+            case Advanced(job, id, reason, raw):
+                if raw is not None and (left := self._left.pop(job.title, 0)):
+                    note(f"{job.title}: {raw_budget(raw, left, self._results)}", quiet=self._quiet)
                 if reason is not None:
                     note(f"{job.title}: {id} left out: {reason}", quiet=self._quiet)
                 self._running[job.title][1]()
@@ -345,6 +366,20 @@ class _Shown:
     def _close(self, title: str) -> None:
         if title in self._running:
             self._running.pop(title)[0].close()
+
+
+def raw_budget(an_image: int, images: int, folder: Path) -> str:
+    """What raw answers take, judged by the first, and whether there is room for them."""
+    free, all_of_them = disk_usage(folder).free, an_image * images
+    enough = "" if all_of_them < free else ", which is not enough"
+    return (
+        f"raw answers take {_megabytes(an_image)} an image, about {_megabytes(all_of_them)} "
+        f"in all; {_megabytes(free)} are free{enough}"
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
 
 
 def _report(
