@@ -221,6 +221,11 @@ class RawAnswers:
         """Of how many images the masks are kept in float16."""
         return sum(block.numbers is Numbers.FLOAT16 for block in self._blocks.values())
 
+    def questions(self) -> frozenset[str]:
+        """The questions that were answered: the same of every image."""
+        first = next(iter(self._blocks), None)
+        return frozenset() if first is None else frozenset(self.read(first))
+
     def read(self, id: str) -> dict[str, Any]:
         """An image's answers, by question.
 
