@@ -130,7 +130,7 @@ class Cosine:
         """What the base rate is multiplied with in step `step` of `steps`, counted from 0.
 
         >>> [round(Cosine(warm_up=2).share(step, 22), 2) for step in (0, 1, 2, 12, 21)]
-        [0.5, 1.0, 1.0, 0.5, 0.02]
+        [0.5, 1.0, 1.0, 0.51, 0.02]
         """
         rise = min(self.warm_up, steps // 10)
         if step < rise:
