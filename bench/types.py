@@ -374,6 +374,48 @@ class QuestionAnswerer(Protocol):
         ...
 
 
+# --- what a model may learn ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One image to tune on, and everything in it that is annotated."""
+
+    image: Image
+    """At the size the network is shown it."""
+    masks: tuple[Mask, ...]
+    """At the size of the original image."""
+    labels: tuple[int, ...]
+    """Of each mask, in the order of the vocabulary."""
+
+
+class Tuner(Protocol):
+    """One way of tuning a model on few images: which of its parameters, and how."""
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters are tuned, counted."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Everything besides images, words and seed that can change what comes out, as JSON."""
+        ...
+
+    def tune(self, lessons: Sequence[Lesson], vocabulary: Vocabulary, *, seed: int) -> object:
+        """A model that answers what the original answers; the original stays as it is."""
+        ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """Can be tuned on few images."""
+
+    def tuner(self, strategy: str) -> Tuner:
+        """The way of that name; `UnknownName` where there is none."""
+        ...
+
+
 # --- what a model may follow ---------------------------------------------------------------------
 
 

@@ -26,7 +26,9 @@ from models.xdecoder.embeddings import ClassEmbeddings
 from models.xdecoder.groups import QUESTION
 from models.xdecoder.model import Network
 from models.xdecoder.prediction import ImageFeatures, Text
+from models.xdecoder.tensor_cache import TensorCache
 from models.xdecoder.text import unit
+from models.xdecoder.tuning import StrategyTuner
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
@@ -76,6 +78,11 @@ class XDecoder(
         self.notes: tuple[str, ...] = ()
         """What a reader of its answers must know, such as that it was never trained."""
         self._class_embeddings: ClassEmbeddings | None = None
+        self._frozen = TensorCache()
+
+    def tuner(self, strategy: str) -> StrategyTuner:
+        """One of the ways of tuning with few shots: see `models.xdecoder.strategies`."""
+        return StrategyTuner(self, self.class_embeddings, strategy, self._frozen)
 
     def under(self, protocol: NetworkRules) -> "XDecoder":
         """The same model, its parts shared, as a protocol card wants it.

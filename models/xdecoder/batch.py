@@ -37,6 +37,12 @@ class Objects:
     labels: Int[Tensor, " object"]
     """Positions in the batch's `classes`."""
 
+    def to(self, device: torch.device) -> "Objects":
+        """The same segments on a device."""
+        return Objects(
+            self.masks.to(device, non_blocking=True), self.labels.to(device, non_blocking=True)
+        )
+
 
 class PhraseSource(Enum):
     """Where phrases come from, which decides how much they weigh."""
@@ -89,12 +95,7 @@ class SegmentationBatch:
         return replace(
             self,
             images=self.images.to(device, non_blocking=True),
-            objects=tuple(
-                Objects(
-                    of.masks.to(device, non_blocking=True), of.labels.to(device, non_blocking=True)
-                )
-                for of in self.objects
-            ),
+            objects=tuple(of.to(device) for of in self.objects),
             phrases=tuple(
                 replace(of, masks=of.masks.to(device, non_blocking=True)) for of in self.phrases
             ),

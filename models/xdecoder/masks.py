@@ -54,7 +54,7 @@ class MaskFeatures:
     """
 
     def __init__(
-        self, finest: Float[Tensor, "batch channel height width"], conv: nn.Conv2d
+        self, finest: Float[Tensor, "batch channel height width"], conv: nn.Module
     ) -> None:
         self.finest = finest
         self.conv = conv
@@ -71,7 +71,8 @@ class MaskFeatures:
         """The features at stride 4."""
         if self._full is None:
             with torch.set_grad_enabled(self._with_gradient):
-                self._full = self.conv(self.finest)
+                made: Tensor = self.conv(self.finest)
+            self._full = made
         return self._full
 
     def at(self, size: tuple[int, int]) -> Float[Tensor, "batch mask_channel height width"]:
