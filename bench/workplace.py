@@ -25,6 +25,7 @@ from bench.protocol import Protocol
 from bench.raw import Numbers
 from bench.record import DatasetUsed, ModelUsed, Origin, Record
 from bench.store import DEFAULT_FOLDER, Store
+from bench.types import Vocabulary
 
 DEFAULT_PROTOCOL = "bench"
 """The card where neither the command nor the model's card nor the dataset's spec names one."""
@@ -275,7 +276,7 @@ def _assigned(
     return Assignment(
         job,
         examine(model, dataset, card.for_dataset(dataset.name), job.tasks, name=job.model),
-        model_used(job.called, model),
+        model_used(job.called, model, dataset.vocabulary),
         DatasetUsed(name=dataset.name, split=dataset.split, fingerprint=dataset.fingerprint),
         device=device,
         batch_size=batch_size,
@@ -287,15 +288,21 @@ def _assigned(
 # --- what a model is -----------------------------------------------------------------------------
 
 
-def model_used(name: str, model: Any) -> ModelUsed:
-    """What a record says about a model: its attributes where it has them, or its parameters."""
+def model_used(name: str, model: Any, vocabulary: Vocabulary | None = None) -> ModelUsed:
+    """What a record says about a model: its attributes where it has them, or its parameters.
+
+    A model with classes of its own says by `notes_about(vocabulary)` which of those it cannot find.
+    """
+    notes = tuple(getattr(model, "notes", ()))
+    if vocabulary is not None and hasattr(model, "notes_about"):
+        notes += tuple(model.notes_about(vocabulary))
     parameters = [*model.parameters()] if hasattr(model, "parameters") else None
     return ModelUsed(
         name=name,
         family=f"{type(model).__module__}:{type(model).__qualname__}",
         weights_digest=weights_digest(model),
         parameters=sum(p.numel() for p in parameters) if parameters else None,
-        notes=tuple(getattr(model, "notes", ())),
+        notes=notes,
     )
 
 

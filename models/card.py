@@ -40,6 +40,10 @@ class HubRepository:
     repository: str
     revision: str = "main"
 
+    def __str__(self) -> str:
+        """Where it is looked for."""
+        return f"hub cache: {self.repository}"
+
 
 @dataclass(frozen=True)
 class ShippedFile:

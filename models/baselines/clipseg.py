@@ -83,7 +83,7 @@ class ClipSeg(hub.Pretrained):
         with torch.inference_mode():
             seen = self.network.clip.get_image_features(**pixels, output_hidden_states=True)
             layers = [seen.hidden_states[layer + 1] for layer in self.network.extract_layers]
-            for some in texts.split(TOGETHER) if len(texts) else ():
+            for some in torch.split(texts, TOGETHER) if len(texts) else ():
                 shown = [layer.expand(len(some), -1, -1) for layer in layers]
                 masks = self.network.decoder(shown, some).logits
                 yield masks.reshape(len(some), *masks.shape[-2:])

@@ -82,14 +82,14 @@ class Grounded:
 
     def state_dict(self) -> dict[str, Any]:
         """The weights of both networks, for the record."""
-        parts = {"detector": self.detector, "segmenter": self.segmenter}
-        return {
-            f"{part}.{name}": tensor
-            for part, network in parts.items()
-            for name, tensor in network.state_dict().items()
-        }
+        weights: dict[str, Any] = {}
+        weights |= {f"detector.{name}": w for name, w in self.detector.state_dict().items()}
+        weights |= {f"segmenter.{name}": w for name, w in self.segmenter.state_dict().items()}
+        return weights
 
     def _segment(self, image: Image, vocabulary: Vocabulary) -> Instances:
+        import torch
+
         things = sorted(vocabulary.things)
         if not things:
             return Instances((), np.zeros(0, np.int64), np.zeros(0), np.zeros((0, 4)))
@@ -97,7 +97,7 @@ class Grounded:
         flat = found.scores.flatten()
         scores, places = flat.topk(min(MOST, len(flat)))
         which, columns = places // len(things), places % len(things)
-        used, mask_of = which.unique(return_inverse=True)
+        used, mask_of = torch.unique(which, return_inverse=True)
         boxes = _inside(found.boxes, image)
         masks = self.segmenter.masks(image, boxes[used])
         return Instances(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.types import Image, LabelMap, Vocabulary
 from models.baselines import hub
@@ -72,6 +72,7 @@ class GroupViT(hub.Pretrained):
         The whole image is shown as one square: the processor's own crop would leave its ends
         without a label. (The paper slides windows over it.)
         """
+        import torch
         from torch.nn.functional import normalize
 
         texts = class_embeddings(self.network, self.processor.tokenizer, vocabulary)
@@ -79,7 +80,7 @@ class GroupViT(hub.Pretrained):
         for image in images:
             groups, shares = self._groups(image)
             fits = normalize(groups, dim=-1) @ texts.T if len(texts) else groups[:, :0]
-            maps = (some @ shares.flatten(1) for some in fits.T.split(TOGETHER) if len(some))
+            maps = (some @ shares.flatten(1) for some in torch.split(fits.T, TOGETHER) if len(some))
             grids = (some.view(-1, *shares.shape[1:]) for some in maps)
             found.append(label_map(grids, image.shape[:2]))
         return found
@@ -87,8 +88,9 @@ class GroupViT(hub.Pretrained):
     def _groups(self, image: Image) -> tuple[Tensor, Tensor]:
         """A vector for each group, and its share in each pixel of the input."""
         import torch
-        from transformers.models.groupvit.modeling_groupvit import get_grouping_from_attentions
+        from transformers.models.groupvit import modeling_groupvit
 
+        grouping: Any = modeling_groupvit.get_grouping_from_attentions
         side = self.network.config.vision_config.image_size
         square = {"height": side, "width": side}
         shown = self.processor.image_processor(
@@ -98,5 +100,5 @@ class GroupViT(hub.Pretrained):
         with torch.inference_mode():
             seen = self.network.vision_model(pixel_values=pixels, output_attentions=True)
             groups = self.network.visual_projection(seen.last_hidden_state[0])
-            shares = get_grouping_from_attentions(seen.attentions, (side, side))[0]
+            shares = grouping(seen.attentions, (side, side))[0]
         return groups, shares

@@ -124,12 +124,15 @@ def network(kind: str, source: Source, device: str, precision: str) -> Any:
     """
     import torch
 
-    with _quietly():
-        found, report = source.read(
-            getattr(transformers(), kind).from_pretrained,
-            dtype=getattr(torch, precision),
-            output_loading_info=True,
-        )
+    try:
+        with _quietly():
+            found, report = source.read(
+                getattr(transformers(), kind).from_pretrained,
+                dtype=getattr(torch, precision),
+                output_loading_info=True,
+            )
+    except RuntimeError as error:  # weights of other shapes than the configuration says
+        raise DataError(f"{source.place} holds no {kind}: its weights do not fit it.") from error
     if missing := sorted(report["missing_keys"]):
         raise DataError(
             f"{source.place} holds no {kind}: {len(missing)} weights are missing, "

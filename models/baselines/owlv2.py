@@ -16,7 +16,6 @@ from models.baselines.pixel_text import class_embeddings
 from models.baselines.sam import segmenter
 from models.card import Card, HubRepository
 
-
 _BOXES = ("WIT-400M (CLIP)", "WebLI pseudo-boxes", "Objects365", "Visual Genome")
 
 

@@ -6,7 +6,7 @@ Neither knows words: they turn the boxes of an open-vocabulary detector into mas
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +75,11 @@ class Sam(hub.Pretrained):
 
     def mask_logits(self, image: Prepared, boxes: Tensor) -> Iterator[Tensor]:
         """Mask logits (box, grid height, grid width) of some boxes at a time."""
+        import torch
+
         scale = [shown / own for shown, own in zip(image.input_size, image.size, strict=True)]
         scaled = boxes.float() * boxes.new_tensor(scale[::-1] * 2, dtype=boxes.float().dtype)
-        for some in scaled.split(TOGETHER) if len(boxes) else ():
+        for some in torch.split(scaled, TOGETHER) if len(boxes) else ():
             asked = {"input_boxes": some[None], "image_embeddings": image.embeddings}
             yield self.ask(asked, multimask_output=False).pred_masks[0, :, 0].float()
 
@@ -92,7 +94,7 @@ class Sam2(Sam):
     def prepare(self, image: Image) -> Prepared:
         """What is computed once for an image, whatever its boxes."""
         side = self.network.config.prompt_encoder_config.image_size
-        pixels = _normalised(image, side)
+        pixels = normalised(image, side, MEAN, DEVIATION)
         embeddings = self.ask({"pixel_values": pixels}, "get_image_embeddings")
         return Prepared(embeddings, image.shape[:2], (side, side), (side, side))
 
@@ -101,10 +103,15 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet, on red, green and blue from 0 to 1."""
 
 
-def _normalised(image: Image, side: int) -> Tensor:
-    """An image as a square batch of one, (1, 3, side, side)."""
+def normalised(
+    image: Image, side: int, mean: Sequence[float], deviation: Sequence[float]
+) -> Tensor:
+    """An image as a square batch of one, (1, 3, side, side), in units of a deviation.
+
+    Mean and deviation are of red, green and blue from 0 to 1.
+    """
     import torch
 
     picture = Pillow.fromarray(image).resize((side, side), Pillow.Resampling.BILINEAR)
-    pixels = (np.asarray(picture, np.float32) / 255 - MEAN) / DEVIATION
+    pixels = (np.asarray(picture, np.float32) / 255 - np.array(mean)) / np.array(deviation)
     return torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]
