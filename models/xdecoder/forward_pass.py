@@ -34,6 +34,14 @@ class ForwardPass:
         """What is read of the last predictions, the last one first, in float32."""
         return torch.stack([read(p) for p in self.decoding.predictions[: -layers - 1 : -1]]).float()
 
+    def gathered(
+        self, rows: Float[Tensor, "layer own channel"]
+    ) -> Float[Tensor, "layer all channel"]:
+        """The rows of all processes; the layers of a row travel together."""
+        together = rows.transpose(0, 1)
+        found = self.gather.rows(together.flatten(1))
+        return found.view(-1, *together.shape[1:]).transpose(0, 1)
+
     @property
     def scale(self) -> Float[Tensor, ""]:
         """The temperature of contrastive scores."""

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from models.xdecoder.points import sampled, sampled_masks
+from models.xdecoder.points import sampled
 
 
 @dataclass(frozen=True)
@@ -90,15 +90,19 @@ def mask_costs(
     The points are shared by all masks of an image and by all layers. A mask's logits are products
     of its embedding with the features, so the features are sampled and no mask is made.
     """
-    logits = embeddings.float() @ sampled(features.float(), points)
-    owners = true.images
-    each = torch.arange(len(owners), device=owners.device)
-    truth = by_image(sampled_masks(true.masks, each, points[owners]), true.counts)
+    layers = len(embeddings)
+    # An image's queries of all layers stand in one row, so that its features are read once.
+    rows = embeddings.transpose(0, 1).flatten(1, 2)
+    logits = rows.float() @ sampled(features.float(), points)
+    masks = true.masks[:, None].to(points.dtype)
+    truth = by_image(sampled(masks, points[true.images])[:, 0], true.counts)
     inside, probabilities = truth.mT, logits.sigmoid()
     # BCE(x, t) = softplus(x) - x t: summed over points, its second part is a product.
-    entropy = (F.softplus(logits).sum(3, keepdim=True) - logits @ inside) / points.shape[1]
-    areas = probabilities.sum(3, keepdim=True) + truth.sum(2)[:, None]
-    return bce * entropy + dice * (1 - (2 * (probabilities @ inside) + 1) / (areas + 1))
+    entropy = (F.softplus(logits).sum(2, keepdim=True) - logits @ inside) / points.shape[1]
+    areas = probabilities.sum(2, keepdim=True) + truth.sum(2)[:, None]
+    costs = bce * entropy + dice * (1 - (2 * (probabilities @ inside) + 1) / (areas + 1))
+    batch, together, most = costs.shape
+    return costs.view(batch, layers, together // layers, most).transpose(0, 1)
 
 
 def match(

@@ -1,8 +1,5 @@
 """The losses of a pass over images with captions: captioning and retrieval (section 3.4)."""
 
-from jaxtyping import Float
-from torch import Tensor
-
 from models.xdecoder import losses
 from models.xdecoder.forward_pass import ForwardPass, LayerLosses
 from models.xdecoder.heads import LENGTH_EPSILON
@@ -24,10 +21,12 @@ def retrieval_losses(of: ForwardPass, captions: CaptionTexts) -> LayerLosses:
     values: LayerLosses = {}
     if weights.retrieval:
         queries = of.top(layers, lambda p: p.of("image").class_embeddings)[:, :, 0]
-        values["retrieval"] = losses.retrieval(_gathered(of, queries), texts, of.scale)
+        images = of.gathered(unit(queries, LENGTH_EPSILON))
+        values["retrieval"] = losses.retrieval(images, texts, of.scale)
     if weights.retrieval_pooled:
-        pooled = of.model.pooled(of.image.pooled).float()[None]
-        values["retrieval_pooled"] = losses.retrieval(_gathered(of, pooled), texts, of.scale)
+        pooled = of.model.pooled(of.image.pooled.float())[None]
+        images = of.gathered(unit(pooled, LENGTH_EPSILON))
+        values["retrieval_pooled"] = losses.retrieval(images, texts, of.scale)
     if weights.retrieval_tokens:
         values["retrieval_tokens"] = losses.retrieval_tokens(
             of.top(layers, lambda p: p.of("objects").class_embeddings),
@@ -37,11 +36,3 @@ def retrieval_losses(of: ForwardPass, captions: CaptionTexts) -> LayerLosses:
             image_to_text=weights.image_to_text,
         )
     return values
-
-
-def _gathered(
-    of: ForwardPass, images: Float[Tensor, "layer own channel"]
-) -> Float[Tensor, "layer all channel"]:
-    """Unit vectors of the images of all processes; the layers travel together."""
-    rows = unit(images, LENGTH_EPSILON).transpose(0, 1)
-    return of.gather.rows(rows.flatten(1)).view(-1, *rows.shape[1:]).transpose(0, 1)

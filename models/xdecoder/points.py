@@ -35,27 +35,23 @@ def sampled(
 
 def sampled_masks(
     masks: Bool[Tensor, "mask height width"],
-    which: Int[Tensor, "*shape"],
-    points: Float[Tensor, "*shape point 2"],
-) -> Float[Tensor, "*shape point"]:
-    """Some of the masks at points, bilinear: the same as `sampled`, with no copy of the masks.
+    which: Int[Tensor, "layer match"],
+    points: Float[Tensor, "layer match point 2"],
+) -> Float[Tensor, "layer match point"]:
+    """Masks at points, bilinear, where each layer has its own points and its own order of masks.
 
     Args:
         masks: what is looked up.
-        which: the mask each row of points looks at; a mask may be looked at by many.
+        which: the mask each row of points looks at; in one layer no mask is looked at twice.
         points: where.
     """
-    height, width = masks.shape[1:]
-    flat, first = masks.flatten(), which[..., None] * (height * width)
-    x, y = points[..., 0] * width - 0.5, points[..., 1] * height - 0.5
-    left, top = x.floor(), y.floor()
-    result = torch.zeros_like(x)
-    for column, across in ((left, 1 - (x - left)), (left + 1, x - left)):
-        for row, down in ((top, 1 - (y - top)), (top + 1, y - top)):
-            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            place = row.clamp(0, height - 1) * width + column.clamp(0, width - 1)
-            result += across * down * (inside & flat[first + place.long()])
-    return result
+    layers, count = len(which), points.shape[2]
+    each = torch.arange(layers, device=which.device)[:, None]
+    # Every mask is read once, at the points of all layers.
+    of_mask = points.new_zeros(len(masks), layers, count, 2)
+    of_mask[which, each] = points
+    found = sampled(masks[:, None].to(points.dtype), of_mask.flatten(1, 2))
+    return found.view(len(masks), layers, count)[which, each]
 
 
 @torch.no_grad()

@@ -66,41 +66,29 @@ def noun_losses(
         classes: what their labels mean.
         taken: which query answers for which segment.
     """
-    layers = of.supervision.top.noun
-    rows = unit(of.top(layers, lambda p: p.of("objects").class_embeddings), LENGTH_EPSILON)
+    top = of.supervision.top.noun
+    rows = unit(of.top(top, lambda p: p.of("objects").class_embeddings), LENGTH_EPSILON)
     taken = taken.top(len(rows))
     labels = torch.cat([o.labels for o in objects])
     with torch.no_grad():
         likely = (of.scale * rows @ nouns.embeddings.T).softmax(3)
         wanted = by_image(torch.arange(len(nouns.keys), device=rows.device), counts)
         matches = match(-_likelihood(of, likely, wanted), counts, taken)
-    pairs = zip(
-        torch.cat((rows[matches.rows], rows[taken.rows]), dim=1),
-        matches.positions(counts),
-        labels[taken.positions([len(o.labels) for o in objects])],
-        strict=True,
+    noun = matches.positions(counts)
+    label = labels[taken.positions([len(o.labels) for o in objects])]
+    images = of.gathered(torch.cat((rows[matches.rows], rows[taken.rows]), dim=1))
+    texts = of.gathered(torch.cat((nouns.embeddings[noun], classes.embeddings[label]), dim=1))
+    # One list for all layers: the keys of a pair stand together, layer by layer.
+    keys = of.gather.texts(
+        [nouns.keys[i] for i in noun.T.flatten().tolist()]
+        + [classes.keys[i] for i in label.T.flatten().tolist()]
     )
-    return {"noun": torch.stack([_noun_loss(of, *pair, nouns, classes) for pair in pairs])}
-
-
-def _noun_loss(
-    of: ForwardPass,
-    rows: Float[Tensor, "pair channel"],
-    noun: Int[Tensor, " noun"],
-    label: Int[Tensor, " segment"],
-    nouns: ConceptTexts,
-    classes: ConceptTexts,
-) -> Float[Tensor, ""]:
-    """The loss of one layer over the global batch."""
-    texts = torch.cat((nouns.embeddings[noun], classes.embeddings[label]))
-    keys = [nouns.keys[i] for i in noun.tolist()] + [classes.keys[i] for i in label.tolist()]
-    return losses.noun(
-        of.gather.rows(rows),
-        of.gather.rows(texts),
-        of.gather.texts(keys),
-        of.scale,
-        image_to_text=of.supervision.weights.image_to_text,
-    )
+    share, layers = of.supervision.weights.image_to_text, len(rows)
+    values = [
+        losses.noun(images[i], texts[i], keys[i::layers], of.scale, image_to_text=share)
+        for i in range(layers)
+    ]
+    return {"noun": torch.stack(values)}
 
 
 def referred_losses(of: ForwardPass, phrases: Sequence[Phrases], texts: PhraseTexts) -> LayerLosses:

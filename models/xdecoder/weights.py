@@ -80,6 +80,10 @@ class TopLayers:
     retrieval: int = 3
     """Of `retrieval` and `retrieval_tokens`; the pooled features have one layer."""
 
+    def __post_init__(self) -> None:
+        if self.noun > self.masks:
+            raise ValueError("nouns go to objects that masks left over: noun may not exceed masks")
+
 
 RELEASED_LAYERS = TopLayers(referred=6)
 """The documented training command."""

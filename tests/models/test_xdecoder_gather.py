@@ -7,13 +7,21 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
+from xdecoder_step import draw, tiny
 
 from models.xdecoder import losses
+from models.xdecoder.batch import PairBatch
 from models.xdecoder.gather import Alone, Gather, Gathered
+from models.xdecoder.objectives import Objectives
+from models.xdecoder.weights import LossWeights, Supervision
 
 IMAGES = torch.randn(5, 6, generator=torch.Generator().manual_seed(0))
 TEXTS = torch.randn(5, 6, generator=torch.Generator().manual_seed(1))
 KEYS = ["dog", "cat", "dog", "tree", "cat"]
+PICTURES = torch.randint(
+    0, 256, (5, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)
+)
+CAPTIONS = ("a red star", "a ring", "sand", "a blue ring on sand", "the star")
 PARTS = (slice(0, 3), slice(3, 5))
 """What each process holds: not equally much."""
 
@@ -35,6 +43,18 @@ def contrastive(model: nn.ModuleList, part: slice, gather: Gather) -> Tensor:
     return losses.retrieval(images[None], texts, scale).sum() + noun
 
 
+def retrieval_step(part: slice, gather: Gather) -> tuple[Tensor, list[Tensor]]:
+    """The contrastive part of a training step, and the gradients of the network."""
+    supervision = Supervision(LossWeights(captioning=0.0, retrieval_tokens=0.0))
+    model = tiny()
+    model.zero_grad()
+    loss = Objectives(supervision)(
+        model, (PairBatch(PICTURES[part], CAPTIONS[part]),), draw, gather
+    )
+    loss.total.backward()
+    return loss.total.detach(), [p.grad for p in model.parameters() if p.grad is not None]
+
+
 def process(rank: int, folder: str) -> None:
     """One of two: its loss, and its gradients as DDP averages them."""
     torch.set_num_threads(1)
@@ -48,6 +68,10 @@ def process(rank: int, folder: str) -> None:
         for gradient in gradients:
             dist.all_reduce(gradient)
         found[name] = (loss.detach(), [gradient / 2 for gradient in gradients])
+    loss, gradients = retrieval_step(PARTS[rank], Gathered())
+    for gradient in gradients:
+        dist.all_reduce(gradient)
+    found["step"] = (loss, [gradient / 2 for gradient in gradients])
     found["mean"] = Gathered().mean(torch.tensor(float(rank + 1)))
     torch.save(found, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
@@ -72,6 +96,14 @@ def test_two_processes_have_the_loss_and_the_gradient_of_one(outcomes) -> None:
     for outcome in outcomes:
         torch.testing.assert_close(outcome["all"][0], loss)
         torch.testing.assert_close(outcome["all"][1], gradients)
+
+
+def test_two_processes_take_the_step_of_one(outcomes) -> None:
+    loss, gradients = retrieval_step(slice(None), Alone())
+    assert len(gradients) > 50
+    for outcome in outcomes:
+        torch.testing.assert_close(outcome["step"][0], loss)
+        torch.testing.assert_close(outcome["step"][1], gradients, rtol=1e-4, atol=1e-5)
 
 
 def test_with_own_gradients_alone_the_gradient_is_a_half(outcomes) -> None:

@@ -1,11 +1,11 @@
 """A training step of a tiny model: what the losses must and must not depend on."""
 
-import functools
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
+from xdecoder_step import tiny
 
 from models.xdecoder.batch import (
     Batch,
@@ -17,34 +17,12 @@ from models.xdecoder.batch import (
     SceneBatch,
     SegmentationBatch,
 )
-from models.xdecoder.config import (
-    DecoderConfig,
-    FocalConfig,
-    PixelDecoderConfig,
-    TextConfig,
-    XDecoderConfig,
-)
-from models.xdecoder.model import Network
 from models.xdecoder.objectives import Losses, Objectives
 from models.xdecoder.points import drawn_from
 from models.xdecoder.reading import PhraseTexts
 from models.xdecoder.weights import PAPER, LossWeights, Supervision, TopLayers
 
-WORDS = ("a", "red", "blue", "star", "ring", "sand", "the", "on", "background")
-TINY = XDecoderConfig(
-    "tiny",
-    FocalConfig((8, 16, 16, 32), (1, 1, 1, 1), focal_levels=1, drop_path=0.0),
-    PixelDecoderConfig(width=32, mask_width=16, layers=1, heads=2, feedforward=32),
-    TextConfig(words=WORDS, context=12, width=16, layers=1, heads=2, feedforward=32),
-    DecoderConfig(width=32, layers=2, heads=2, feedforward=32, queries=7),
-)
 FEW = Supervision(points=64)
-
-
-@functools.cache
-def tiny() -> Network:
-    torch.manual_seed(0)
-    return Network(TINY)
 
 
 def masks(*boxes: tuple[int, int, int, int]) -> Tensor:
@@ -157,11 +135,14 @@ def test_a_batch_of_nothing_is_finite_and_moves_no_mask() -> None:
     model.zero_grad()
 
 
-def test_every_weight_of_the_network_is_taught() -> None:
+@pytest.mark.parametrize("mixed", [False, True])
+def test_every_weight_of_the_network_is_taught(mixed: bool) -> None:
     model = tiny()
     model.zero_grad()
-    losses(SceneBatch(SEGMENTS, CAPTIONS)).total.backward()
-    untaught = [name for name, p in model.named_parameters() if p.grad is None]
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+        found = losses(SceneBatch(SEGMENTS, CAPTIONS))
+    found.total.backward()
+    untaught = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     model.zero_grad()
     assert untaught == []
 
@@ -259,3 +240,8 @@ def test_labels_of_no_class_are_refused() -> None:
 def test_an_image_more_than_captions_is_refused() -> None:
     with pytest.raises(ValueError, match="2 images but captions of 1"):
         PairBatch(SEGMENTS.images, CAPTIONS[:1])
+
+
+def test_nouns_are_read_from_no_more_layers_than_masks() -> None:
+    with pytest.raises(ValueError, match="noun may not exceed masks"):
+        TopLayers(masks=2, noun=3)
