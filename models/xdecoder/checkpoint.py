@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -108,7 +109,7 @@ def _parsed(text: str, where: Path) -> XDecoderConfig | None:
 def _is_saved_by_torch(path: Path) -> bool:
     """Whether a file begins as torch's archives do, or as the pickles it wrote before them."""
     with path.open("rb") as file:
-        return file.read(2) in (b"PK", b"\x80\x02")
+        return file.read(2) == b"\x80\x02" or is_zipfile(path)
 
 
 def _header(path: Path) -> dict[str, str]:

@@ -111,12 +111,18 @@ def read_official(path: Path) -> dict[str, Tensor]:
             mapped = is_zipfile(path)  # files of torch before 1.6 are read whole
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
         except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise DataError(
                 f"{path} cannot be read as plain weights, and nothing else is unpickled because "
-                f"that would run the file's code. Save its state dict alone. Torch says: {reason}"
+                f"that would run the file's code. Save its state dict alone. Torch says: "
+                f"{_reason(error)}"
             ) from error
     return _unwrapped(content, path)
+
+
+def _reason(error: Exception) -> str:
+    """What torch could not read. Its first line may be advice to read it unsafely: not repeated."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+    return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0])
 
 
 def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
