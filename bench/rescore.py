@@ -43,6 +43,8 @@ WORDS = ("templates", "strip_suffixes", "background")
 """Fields that may decide which sentences it is told; whether they do shows in the vocabulary."""
 PHRASES = {"referring.expressions": "referring", "referring.lower_case": "referring"}
 """Fields that decide what it is told in one task, and nothing in the others."""
+ONLY_ASKED = frozenset({"templates", "strip_suffixes", *PHRASES})
+"""Fields that matter to the asking alone: where the answers stay the same, so do the scores."""
 
 
 def card_of(record: Record) -> Protocol:
@@ -125,6 +127,12 @@ def _complete(record: Record, store: Store) -> tuple[RawAnswers, dict[str, str]]
     """The raw answers to all images that were scored, and why the others were not."""
     answers = RawAnswers(store.raw(record.key))
     outcomes = {} if record.reported else store.statistics(record.key)
+    source = record.provenance.rescored_from if record.provenance else None
+    if source is not None:
+        raise UsageError(
+            f"Run {record.key} was itself rescored, from the answers of run {source}: "
+            "rescore that one."
+        )
     again = f"bench run {record.dataset.name} --model {record.model.name} --keep-raw"
     if not len(answers) or outcomes is None:
         raise UsageError(

@@ -67,6 +67,10 @@ class Difference:
 
     value: float
     """Ours minus theirs."""
+    ours: float
+    """Our score on the images that both scored."""
+    theirs: float
+    """Theirs."""
     interval: Interval
     p: float
     """Two-sided: how often a draw moves the difference by as much as it is away from zero."""
@@ -114,9 +118,10 @@ def differences(
     theirs_drawn = resampled(meter, theirs, resamples=resamples, seed=seed)
     found = {}
     for name, values in ours_drawn.items():
-        value, drawn = left[name].value - right[name].value, values - theirs_drawn[name]
+        both = left[name].value, right[name].value
+        value, drawn = both[0] - both[1], values - theirs_drawn[name]
         interval = basic_interval(value, drawn, level)
-        found[name] = Difference(value, interval, two_sided(value, drawn), len(ours))
+        found[name] = Difference(value, *both, interval, two_sided(value, drawn), len(ours))
     return found
 
 
@@ -186,8 +191,8 @@ def two_sided(value: float, drawn: Draws) -> float:
 # --- from records --------------------------------------------------------------------------------
 
 
-METRIC_RULES = ("miou", "ap", "pq", "ciou")
-"""Parts of a protocol that say what is counted, and not how a model is asked."""
+METRIC_RULES = {"miou": "semantic", "ap": "instance", "pq": "panoptic", "ciou": "referring"}
+"""Parts of a protocol that say what is counted, not how a model is asked; each with its task."""
 
 
 def meters_of(record: Record) -> dict[str, tuple[Meter, ...]]:
@@ -302,11 +307,12 @@ def _comparable(ours: Record, theirs: Record) -> None:
         ("datasets", ours.dataset.name, theirs.dataset.name),
         ("splits", ours.dataset.split, theirs.dataset.split),
         ("classes", _classes(ours), _classes(theirs)),
-        ("metric definitions", _metrics(ours), _metrics(theirs)),
+        ("metric definitions", _metrics(ours, theirs), _metrics(theirs, ours)),
     ):
         if mine != other:
             raise UsageError(
-                f"Runs {ours.key} and {theirs.key} cannot be compared: their {what} differ."
+                f"Runs {ours.key} and {theirs.key} cannot be compared: their {what} differ"
+                f"{_how(mine, other)}."
             )
 
 
@@ -314,9 +320,30 @@ def _classes(record: Record) -> object:
     return record.vocabulary and (record.vocabulary.names, record.vocabulary.things)
 
 
-def _metrics(record: Record) -> object:
+def _metrics(record: Record, other: Record) -> dict[str, object]:
+    """What a record's card says of the metrics of the tasks that both were scored on.
+
+    A rule is another task's business only where each task is known to have a rule of its own.
+    """
     definition = record.protocol.definition or {}
-    return {rule: definition.get(rule) for rule in METRIC_RULES}
+    both = record.scores.keys() & other.scores.keys()
+    found: dict[str, object] = {}
+    for rule, task in METRIC_RULES.items():
+        counts = task in both or bool(both - set(METRIC_RULES.values()))
+        parts = definition.get(rule) if counts else None
+        if isinstance(parts, dict):
+            found |= {f"{rule}.{part}": value for part, value in parts.items()}
+    return found
+
+
+def _how(mine: object, other: object) -> str:
+    """In what two things differ, where that can be said in a few words."""
+    if isinstance(mine, str):
+        return f" ({mine} and {other})"
+    if isinstance(mine, dict) and isinstance(other, dict):
+        parts = [part for part in mine | other if mine.get(part) != other.get(part)]
+        return f" ({', '.join(parts)})"
+    return ""
 
 
 def _scored_images(record: Record, store: Store) -> dict[str, ImageOutcome]:

@@ -21,7 +21,21 @@ from typing import Any
 
 import typer
 
-from bench.cli import check, doctor, listing, models, predict, run, score, show, table, train
+from bench.cli import (
+    check,
+    compare,
+    doctor,
+    explain,
+    listing,
+    models,
+    predict,
+    rescore,
+    run,
+    score,
+    show,
+    table,
+    train,
+)
 from bench.errors import BenchError
 
 COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
@@ -33,6 +47,9 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("check", check.check),
     ("score", score.score),
     ("table", table.table),
+    ("compare", compare.compare),
+    ("rescore", rescore.rescore),
+    ("explain", explain.explain),
     ("doctor", doctor.doctor),
 )
 

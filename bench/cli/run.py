@@ -370,16 +370,25 @@ class _Shown:
 
 def raw_budget(an_image: int, images: int, folder: Path) -> str:
     """What raw answers take, judged by the first, and whether there is room for them."""
-    free, all_of_them = disk_usage(folder).free, an_image * images
-    enough = "" if all_of_them < free else ", which is not enough"
+    free, whole = disk_usage(folder).free, an_image * images
+    enough = "" if whole < free else ", which is not enough"
     return (
-        f"raw answers take {_megabytes(an_image)} an image, about {_megabytes(all_of_them)} "
-        f"in all; {_megabytes(free)} are free{enough}"
+        f"raw answers take {in_bytes(an_image)} an image, about {in_bytes(whole)} in all; "
+        f"{in_bytes(free)} are free{enough}"
     )
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size < 1e9 else f"{size / 1e9:,.1f} GB"
+def in_bytes(size: float) -> str:
+    """A size as a person reads it.
+
+    >>> in_bytes(3276), in_bytes(5_500_000), in_bytes(27.5e9)
+    ('3.3 kB', '5.5 MB', '27.5 GB')
+    """
+    for unit in ("B", "kB", "MB"):
+        if size < 999.95:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
 
 
 def _report(
