@@ -114,10 +114,10 @@ class PhraseTexts:
         lengths = torch.tensor([len(of) for of in tokens], device=model.device)
         states = pad_sequence(tokens, batch_first=True)
         valid = torch.arange(states.shape[1], device=model.device) < lengths[:, None]
-        equal = torch.zeros(len(phrases), max(counts), max(counts), dtype=torch.bool)
-        for table, of in zip(equal, keys, strict=True):
-            for i, key in enumerate(of):
-                table[i, : len(of)] = torch.tensor([key == other for other in of])
+        names = {key: number for number, key in enumerate(sorted({k for of in keys for k in of}))}
+        numbers = torch.tensor([names[key] for of in keys for key in of])
+        table = by_image(numbers + 1, counts)  # 0 where there is no phrase
+        equal = (table[:, :, None] == table[:, None]) & (table > 0)[:, None]
         return cls(
             Text(states, None if filling_seen else valid),
             by_image(texts.ends.float(), counts),
