@@ -236,8 +236,8 @@ def _from_hub(released: Released, here: Path) -> tuple[Path, str]:
     except Exception as error:  # the hub's client raises its own, its http library's and OSError
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise WeightsMissing(
-            f"{released.file} cannot be fetched from {released.repository}: {reason} Get it from "
-            f"{url} by other means, and then use --from FILE."
+            f"{released.file} cannot be fetched from {released.repository}: "
+            f"{reason.rstrip('.')}. Get it from {url} by other means, and then use --from FILE."
         ) from error
     return Path(path), f"{released.repository}@{commit}:{released.file}"
 
