@@ -15,6 +15,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from bench import catalog
+from bench.types import Mask
 
 SEGINW = [name for name in catalog.datasets() if name.startswith("seginw-")]
 
@@ -37,25 +38,37 @@ def save(path: Path, pixels: np.ndarray, mode: Any = np.uint8) -> None:
 def write_ade20k_150(root: Path) -> None:
     home = root / "ADEChallengeData2016"
     names = ["ADE_val_00000001", "ADE_val_00000002"]
+    images, rows, objects = [], [], []
     for seed, name in enumerate(names):
         write_picture(home / f"images/validation/{name}.jpg", seed)
-        # 0 is no class; 8 is a bed (a thing), 3 sky (stuff).
-        save(home / f"annotations/validation/{name}.png", blocks([0, 1, 3, 8, 150], seed))
-        save_ids(home / f"ade20k_panoptic_val/{name}.png", blocks([0, 2, 7, 300], seed))
-    images = [{"id": n, "file_name": f"{n}.jpg", "height": 12, "width": 16} for n in names]
-    segments = [{"id": 2, "category_id": 2}, {"id": 7, "category_id": 7}]
-    segments += [{"id": 300, "category_id": 7}]
-    content = {
-        "images": images,
-        "annotations": [
-            {"image_id": n, "file_name": f"{n}.png", "segments_info": segments} for n in names
-        ],
-        "categories": [{"id": i, "name": f"class {i}", "isthing": i == 7} for i in range(150)],
-    }
+        # Two beds (class 8, the first countable one), one door (15), a wall, and a bed that is
+        # among the labels only.
+        number = blocks([0, 0, 0, 1, 2, 3], seed)
+        labels = np.choose(number, [blocks([0, 1, 8, 8, 8, 15], seed), 8, 8, 15])
+        thing = np.choose(number, [0, 1, 1, 5])
+        save(home / f"annotations/validation/{name}.png", labels)
+        coded = np.stack([thing, number, 0 * number], -1)
+        save(home / f"annotations_instance/validation/{name}.png", coded)
+        # What Mask2Former's scripts make of it: categories from 0, any ids.
+        save_ids(home / f"ade20k_panoptic_val/{name}.png", number + 900 * (labels == 1))
+        images.append({"id": name, "file_name": f"{name}.jpg", "height": 12, "width": 16})
+        segments = [{"id": 1, "category_id": 7}, {"id": 2, "category_id": 7}]
+        segments += [{"id": 3, "category_id": 14}, {"id": 900, "category_id": 0}]
+        rows.append({"image_id": name, "file_name": f"{name}.png", "segments_info": segments})
+        for i, category in ((1, 7), (2, 7), (3, 14)):
+            runs = Mask.encode(number == i).counts.tolist()
+            objects.append(
+                {
+                    "id": len(objects) + 1, "image_id": name, "category_id": category,
+                    "segmentation": {"size": [12, 16], "counts": runs}, "iscrowd": 0,
+                }
+            )  # fmt: skip
+    things = catalog.vocabulary("ade20k-150").vocabulary().things
+    listed = [{"id": i, "name": f"class {i}", "isthing": int(i in things)} for i in range(150)]
+    content = {"images": images, "annotations": rows, "categories": listed}
     write_json(home / "ade20k_panoptic_val.json", content)
-    objects = [annotation(i + 1, n, 7, square(2, 2, 5)) for i, n in enumerate(names)]
-    categories = [{"id": 7, "name": "bed"}]
-    content = {"images": images, "annotations": objects, "categories": categories}
+    listed = [category for category in listed if category["isthing"]]
+    content = {"images": images, "annotations": objects, "categories": listed}
     write_json(home / "ade20k_instance_val.json", content)
 
 

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pytest
 from distributions import SEGINW, WRITERS, write_cityscapes, write_seginw
+from PIL import Image
 
 from bench import catalog, tasks
 from bench.data.check import Severity, check
@@ -152,6 +153,38 @@ def test_the_suite_of_the_paper_has_16_numbers_in_16_columns():
 
 
 # --- each coding ---------------------------------------------------------------------------------
+
+
+def test_what_mask2former_derives_of_ade20k_is_the_same_truth(tmp_path):
+    WRITERS["ade20k-150"](tmp_path)
+    own, derived = opened("ade20k-150", tmp_path), opened("ade20k-150", tmp_path, "val-derived")
+    for one, other in zip(own, derived, strict=True):
+        pair = one.truths["panoptic"], other.truths["panoptic"]
+        found = [
+            sorted((s.label, np.flatnonzero(truth.ids == s.id).tolist()) for s in truth.segments)
+            for truth in pair
+        ]
+        assert found[0] == found[1]
+        assert len(found[0]) == 4
+        found = [
+            sorted((i.label, i.mask.counts.tolist()) for i in truth.instances)
+            for truth in (one.truths["instance"], other.truths["instance"])
+        ]
+        assert found[0] == found[1]
+        assert np.array_equal(one.truths["semantic"], other.truths["semantic"])
+        # A bed that is no object of its own is void among segments, and a bed among labels.
+        assert ((pair[0].ids == 0) & (one.truths["semantic"] == 7)).any()
+
+
+def test_an_object_of_two_classes_is_refused(tmp_path):
+    WRITERS["ade20k-150"](tmp_path)
+    folder = tmp_path / "ADEChallengeData2016/annotations_instance/validation"
+    path = folder / "ADE_val_00000001.png"
+    pixels = np.array(Image.open(path))
+    pixels[pixels[..., 1] == 2, 1] = 3
+    Image.fromarray(pixels).save(path)
+    with pytest.raises(DataError, match="object 3 is of class 1, 5, and an object has one class"):
+        opened("ade20k-150", tmp_path).load("ADE_val_00000001")
 
 
 def test_of_the_full_ade20k_only_the_847_are_scored(tmp_path):
