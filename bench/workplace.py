@@ -106,6 +106,8 @@ class Workplace:
     """Whether finished runs try their unreadable images once more."""
     keep_raw: Numbers | None = None
     """How exactly the network's raw answers are kept; `None`: not at all."""
+    compile: bool = False
+    """Whether networks are compiled, where their family can."""
 
     def plan(self, jobs: Sequence[Job]) -> Plan:
         """What these jobs are made of, before any runs; builds each model once, to know it."""
@@ -125,7 +127,7 @@ class Workplace:
         assert job.protocol is not None
         return _assigned(
             job,
-            _built(job.model, device, job.precision, job.weights),
+            _built(job.model, device, job.precision, job.weights, self.compile),
             _opened(self, job.dataset, job.split, job.protocol, job.vocabulary, job.tasks),
             catalog.protocol(job.protocol, self.specs),
             device=device,
@@ -175,8 +177,12 @@ def _opened(
 
 
 @lru_cache(maxsize=1)  # one model's jobs follow each other, and two may not fit the device
-def _built(name: str, device: str, precision: str, weights: str | None = None) -> object:
+def _built(
+    name: str, device: str, precision: str, weights: str | None = None, compile: bool = False
+) -> object:
     settings: dict[str, Any] = {} if precision == "float32" else {"precision": precision}
+    if compile:
+        settings["compile"] = True
     return load_model(name, device, **settings, **weights_setting(weights))
 
 

@@ -100,6 +100,9 @@ def run(
         str | None,
         typer.Option(help="A checkpoint in place of the model's own; or random, or random:SEED."),
     ] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the network: worth it for many images.")
+    ] = False,
     executor: Annotated[Where | None, typer.Option(help="Where jobs run.")] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first unreadable image or failed job.")
@@ -137,7 +140,7 @@ def run(
     search = tuple(specs or ())
     targets, models = _told_apart(targets or [], model or [], search)
     numbers = Numbers(raw_numbers.value) if keep_raw else None
-    place = Workplace(results, data, search, batch_size, fail_fast, again, numbers)
+    place = Workplace(results, data, search, batch_size, fail_fast, again, numbers, compile)
     settings = {
         "split": split,
         "protocol": protocol,
