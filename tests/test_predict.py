@@ -23,7 +23,7 @@ from bench.metrics.rle import decompress
 from bench.predict import COMPOSITIONS, TASKS, Desk, Request, predictions
 from bench.presentation import PRESENTATIONS, Asked
 from bench.protocol import Protocol, Resize
-from bench.report.overlay import PALETTE, Colours, Region, draw
+from bench.report.overlay import PALETTE, Colours, Region, _deepest, draw
 from bench.types import Mask, Proposals, ReferredMask, Vocabulary
 
 CARD = Protocol(name="plain", resize=Resize(), background="none", mask_resize="bilinear")
@@ -359,6 +359,15 @@ def test_regions_are_tinted_and_the_rest_is_left_as_it_was():
     tinted = pixels[20 * factor, 80 * factor]
     expected = (np.array(colours.of("x")) + 200) / 2
     assert np.abs(tinted - expected).max() <= 1
+
+
+def test_a_name_stands_in_the_middle_of_its_region():
+    wide = region(slice(50, 150), slice(0, 300), "wide")
+    assert _deepest(wide.mask) == pytest.approx((149, 99), abs=2)
+    corner = np.ones((200, 300), bool)
+    corner[40:, 40:] = False  # its centre of mass is outside
+    x, y = _deepest(Mask.encode(corner))
+    assert corner[int(y), int(x)]
 
 
 def test_a_class_keeps_its_colour_from_picture_to_picture():

@@ -168,13 +168,16 @@ def _name_regions(
 
 
 def _deepest(mask: Mask) -> tuple[float, float]:
-    """The point (x, y) of a mask that is farthest from its border, on a coarse grid."""
+    """A point (x, y) deep inside a mask: of those nearly as deep as any, the most central."""
     step = max(1, max(mask.height, mask.width) // 256)
     grid = mask.decode()[::step, ::step]
     if not grid.any():
         step, grid = 1, mask.decode()
     depth: Float[np.ndarray, "height width"] = ndimage.distance_transform_edt(np.pad(grid, 1))
-    y, x = np.unravel_index(depth[1:-1, 1:-1].argmax(), grid.shape)
+    depth = depth[1:-1, 1:-1]
+    deep = np.argwhere(depth >= 0.9 * depth.max())
+    centre = np.argwhere(grid).mean(axis=0)
+    y, x = deep[np.linalg.norm(deep - centre, axis=1).argmin()]
     return float(x) * step, float(y) * step
 
 
