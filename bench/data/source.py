@@ -30,6 +30,7 @@ READERS = {
     "label-map": "bench.data.label_maps:LABEL_MAP",
     "mat-label-map": "bench.data.mat_labels:MAT_LABEL_MAP",
     "paired-label-map": "bench.data.paired_labels:PAIRED_LABEL_MAP",
+    "scannet-scans": "bench.data.scannet_scans:SCANS",
     "ade20k-instances": "bench.data.ade20k_instances:INSTANCES",
     "ade20k-panoptic": "bench.data.ade20k_instances:PANOPTIC",
     "ade20k-full": "bench.data.ade20k_full:ADE20K_FULL",

@@ -140,6 +140,12 @@ def write_scannet(root: Path) -> None:
             number = blocks([0, 0, 1, 1, 1, 2, 0], seed)
             coded = np.where(number > 0, values * 1000 + number, values)
             save(home / scene / f"instance/{frame}.png", coded, np.uint16)
+            write_picture(home / f"scans/{scene}/color/{frame}.jpg", seed)
+            raw = np.where(values > 0, values + 1000, 0)
+            save(home / f"scans/{scene}/label-filt/{frame}.png", raw, np.uint16)
+    table = [f"{1000 + number}\tname {number}\t{number}" for number in range(1, 41)]
+    rows = ["id\traw_category\tnyu40id", *table, "1163\tno class\t"]
+    write_lines(home / "scannetv2-labels.combined.tsv", rows)
     write_lines(home / "scannetv2_val.txt", ["scene0568_00"])
     write_lines(home / "scannetv2_train.txt", ["scene0000_00"])
 

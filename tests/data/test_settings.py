@@ -241,6 +241,19 @@ def test_only_frames_of_the_listed_scenes_are_read(tmp_path):
     assert opened("scannet-41", tmp_path).load(dataset.ids[0]).truths["semantic"][0, 8] == 12
 
 
+@pytest.mark.parametrize("name", ["scannet-20", "scannet-41"])
+def test_frames_and_scans_hold_the_same_labels(name, tmp_path):
+    WRITERS[name](tmp_path)
+    frames, scans = opened(name, tmp_path), opened(name, tmp_path, "val-scans")
+    assert frames.ids == scans.ids
+    for one, other in zip(frames, scans, strict=True):
+        assert np.array_equal(one.truths["semantic"], other.truths["semantic"])
+    table = tmp_path / "scannet_frames_25k/scannetv2-labels.combined.tsv"
+    table.write_text("id\traw_category\tnyu40id\n5\tchair\t5\n")
+    with pytest.raises(DataError, match=r"has the raw id 1040, and .* ends at 5"):
+        opened(name, tmp_path, "val-scans").load(scans.ids[0])
+
+
 def test_what_the_tools_of_cityscapes_derive_is_the_same_truth(tmp_path):
     write_cityscapes(tmp_path)
     own, derived = opened("cityscapes", tmp_path), opened("cityscapes", tmp_path, "val-derived")
