@@ -5,7 +5,7 @@ being killed at any moment, loses at most the image that was being asked about.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import reduce
 from operator import add
@@ -34,6 +34,7 @@ from bench.record import (
     VocabularyUsed,
 )
 from bench.store import Failure, Run, Store
+from bench.tune import FewShots
 
 # --- what happens while jobs run -----------------------------------------------------------------
 
@@ -94,7 +95,10 @@ class Assignment:
     """`dataset.fingerprint` is known: it is measured, not reported."""
     device: str = "cpu"
     batch_size: int = 1
+    few_shots: FewShots | None = None
+    """What the model is tuned on before it is asked; `None`: it is asked as it is."""
     tuned: Tuned | None = None
+    """What tuning did, once it is done."""
     vocabulary: str | None = None
     """The vocabulary's name, where it has one."""
     notes: tuple[str, ...] = ()
@@ -119,6 +123,14 @@ class Assignment:
             images=len(asked.dataset.ids),
             rescored_from=self.rescored_from,
         )
+
+    def ready(self) -> "Assignment":
+        """With the model that is asked: tuned, where that was wanted and is not done."""
+        if self.few_shots is None:
+            return self
+        model, tuned = self.few_shots.tune()
+        examination = replace(self.examination, model=model)
+        return replace(self, examination=examination, few_shots=None, tuned=tuned)
 
 
 def work(
@@ -146,6 +158,7 @@ def work(
         todo = [] if run.record else _todo(ids, run, keeping)
         yield Started(assignment.job, len(ids), len(ids) - len(todo))
         if run.record is None:
+            assignment = assignment.ready()
             yield from _ask(assignment, run, todo, keeping, fail_fast=fail_fast)
             run.finish(ids, _record(assignment, run))
         assert run.record is not None

@@ -143,6 +143,9 @@ class Tuning(Kept):
     """The seed of the training itself."""
     recipe: dict[str, JsonValue] = {}
     """Every setting of the tuning that can change a number."""
+    support: str | None = None
+    """Digest of the images it was tuned on and their annotations; `null` before it is known, and
+    in reported records."""
 
 
 class Tuned(Kept):
@@ -150,6 +153,10 @@ class Tuned(Kept):
 
     support: tuple[str, ...]
     """The ids of the images it was tuned on."""
+    split: str | None = None
+    """The part of the dataset they are from; `null`: unknown."""
+    drawn: bool = True
+    """Whether they were drawn by us; else they are a released support set."""
     parameters: int
     """How many parameters were tuned, counted."""
     seconds: float

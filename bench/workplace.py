@@ -6,7 +6,8 @@ the same for one model and one dataset that a person holds in hand.
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -17,14 +18,16 @@ from weakref import WeakKeyDictionary
 from bench import catalog
 from bench.data.dataset import Dataset
 from bench.data.opening import open_dataset
-from bench.errors import CannotDo, UsageError
+from bench.data.support import Support, refuse_leaks, support, truth_of, usable_splits
+from bench.errors import DataMissing, UsageError
 from bench.evaluation import examine
 from bench.execute import Assignment, Event, Finished, work
 from bench.plan import Contents, Job, Plan, plan
 from bench.protocol import Protocol
 from bench.raw import Numbers
-from bench.record import DatasetUsed, ModelUsed, Origin, Record
+from bench.record import DatasetUsed, ModelUsed, Origin, Record, Tuning
 from bench.store import DEFAULT_FOLDER, Store
+from bench.tune import FewShots, tuner_of
 from bench.types import Vocabulary
 
 DEFAULT_PROTOCOL = "bench"
@@ -125,7 +128,7 @@ class Workplace:
         """
         job = self._with_defaults(job)
         assert job.protocol is not None
-        return _assigned(
+        assignment = _assigned(
             job,
             _built(job.model, device, job.precision, job.weights, self.compile),
             _opened(self, job.dataset, job.split, job.protocol, job.vocabulary, job.tasks),
@@ -133,6 +136,17 @@ class Workplace:
             device=device,
             batch_size=self.batch_size,
         )
+        return assignment if job.tuning is None else self._tuned(assignment, job.tuning)
+
+    def _tuned(self, assignment: Assignment, tuning: Tuning) -> Assignment:
+        """The same, with what the model is tuned on before it is asked."""
+        job, asked = assignment.job, assignment.examination
+        tuner = tuner_of(asked.model, job.model, tuning.strategy)
+        where = (job.dataset, job.split, job.protocol)
+        drawn = _drawn(self, *where, tuning.shots, tuning.unit, tuning.draw_seed)
+        few = FewShots(tuner, drawn, tuning, asked.dataset.vocabulary, asked.protocol)
+        job = job.model_copy(update={"tuning": few.resolved})
+        return replace(assignment, job=job, few_shots=few)
 
     def _with_defaults(self, job: Job) -> Job:
         """The job with split and protocol named, and who decided them."""
@@ -174,6 +188,43 @@ def _opened(
         data=place.data,
         specs=place.specs,
     )
+
+
+@lru_cache(maxsize=64)  # strategies, training seeds and models share support sets
+def _drawn(
+    place: Workplace,
+    dataset: str,
+    split: str | None,
+    protocol: str | None,
+    shots: str,
+    unit: str,
+    seed: int,
+) -> Support:
+    """The support set of a dataset, none of whose images is in the split that is scored."""
+    spec = catalog.dataset(dataset, place.specs)
+    part = _first_there(place, dataset, usable_splits(spec, shots, unit), protocol)
+    found = support(part, shots, unit=unit, seed=seed)
+    refuse_leaks(found.dataset, _opened(place, dataset, split, protocol, None, ()))
+    return found
+
+
+def _first_there(
+    place: Workplace, dataset: str, splits: Sequence[str], protocol: str | None
+) -> Dataset:
+    """The first split whose files are there, with its objects.
+
+    A release has support sets of its own, the exports it was made of have none.
+    """
+    spec = catalog.dataset(dataset, place.specs)
+
+    def opened(split: str) -> Dataset:
+        return _opened(place, dataset, split, protocol, None, (truth_of(spec, split),))
+
+    *better, last = splits
+    for split in better:
+        with suppress(DataMissing):
+            return opened(split)
+    return opened(last)
 
 
 @lru_cache(maxsize=1)  # one model's jobs follow each other, and two may not fit the device
@@ -273,8 +324,6 @@ def _assigned(
     job: Job, model: object, dataset: Dataset, card: Protocol, *, device: str, batch_size: int
 ) -> Assignment:
     """A job with the things it names."""
-    if job.tuning is not None:
-        raise CannotDo(f"Model '{job.model}' cannot be tuned with few shots; leave out --shots.")
     if job.limit is not None and job.limit < len(dataset.ids):
         dataset = dataset.subset(dataset.ids[: job.limit])
     else:
