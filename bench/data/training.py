@@ -1,30 +1,51 @@
-"""Training data by name: what a recipe's parts draw from."""
+"""Training data of every kind, opened."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from bench.data.joined import AnnotatedImages, CaptionedImages
+from bench.data.order import Source
+from bench.data.pairs import PairFiles, PairStream
 from bench.data.shapes.training import TrainingCrops, TrainingScenes
-from bench.errors import UnknownName
-from bench.train.mixture import Source
+from bench.recipe import (
+    Annotated,
+    Captioned,
+    Data,
+    HubPairs,
+    Pairs,
+    ShapesCrops,
+    ShapesScenes,
+)
 
 
-def _shapes(root: Path) -> Source:
-    return TrainingScenes()
+def open_source(data: Data, root: Path) -> Source:
+    """What a recipe's part draws from; `root` is the data folder.
+
+    Raises:
+        DataMissing: files are not there; the message says which and where to get them.
+        DataError: a file is not what it should be.
+    """
+    return _OPENERS[type(data)](data, root)
 
 
-def _shapes_crops(root: Path) -> Source:
+def _scenes(data: ShapesScenes, root: Path) -> Source:
+    return TrainingScenes(distractors=data.distractors)
+
+
+def _crops(data: ShapesCrops, root: Path) -> Source:
     return TrainingCrops()
 
 
-SOURCES: Mapping[str, Callable[[Path], Source]] = {
-    "shapes": _shapes,
-    "shapes-crops": _shapes_crops,
+def _stream(data: HubPairs, root: Path) -> Source:
+    return PairStream(data)
+
+
+_OPENERS: Mapping[type, Callable[[Any, Path], Source]] = {
+    Annotated: AnnotatedImages.open,
+    Captioned: CaptionedImages.open,
+    Pairs: PairFiles.open,
+    HubPairs: _stream,
+    ShapesScenes: _scenes,
+    ShapesCrops: _crops,
 }
-"""By name: made from the folder that holds the datasets."""
-
-
-def open_source(name: str, root: Path) -> Source:
-    """The training data of that name."""
-    if name not in SOURCES:
-        raise UnknownName("training data", name, SOURCES)
-    return SOURCES[name](root)

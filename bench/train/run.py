@@ -74,6 +74,7 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
         raise UsageError(f"There is no saved model at {start} to begin from.")
     place.out.mkdir(parents=True, exist_ok=True)
     parts = tuple(open_source(part.data, place.data) for part in recipe.parts)
+    recipe = recipe.settled(len(parts[0]))
     mixture = Mixture(recipe.parts, parts, recipe.accumulate, recipe.seed, place.share)
     learner = family.learner(recipe, place.device, start)
     assert isinstance(learner, torch.nn.Module)

@@ -30,14 +30,12 @@ class Segmented:
 
     phrases: int = 4
     """At most so many phrases an image, a random number from 1; 0: referring is not trained."""
-    templates: tuple[str, ...] = ("{}",)
-    """Each class name is put into one of these."""
 
     def __call__(self, data: Examples, chance: np.random.Generator) -> SegmentationBatch:
         """See `bench.recipe.Batching`."""
         if data.vocabulary is None:
             raise ValueError("segments need a vocabulary")
-        classes = self._classes(data.vocabulary, chance)
+        classes = _classes(data.vocabulary, chance)
         objects = tuple(map(_objects, data.examples))
         phrases = (
             self._phrases(example, of, classes, chance)
@@ -47,20 +45,6 @@ class Segmented:
             _stacked(data), classes, objects, tuple(phrases) if self.phrases else ()
         )
 
-    def _classes(self, vocabulary: Vocabulary, chance: np.random.Generator) -> tuple[Concept, ...]:
-        if vocabulary.background is None:
-            raise ValueError("training needs a word for background")
-        words = (*vocabulary.prompts, (vocabulary.background,))
-        names = (*vocabulary.names, vocabulary.background)
-        return tuple(
-            Concept(self._sentence(_one(of, chance), chance), name)
-            for of, name in zip(words, names, strict=True)
-        )
-
-    def _sentence(self, words: str, chance: np.random.Generator) -> str:
-        # Without the marks that class names have and sentences do not, as released.
-        return _one(self.templates, chance).format(words.replace(",", "").replace("+", " "))
-
     def _phrases(
         self,
         example: Example,
@@ -68,17 +52,20 @@ class Segmented:
         classes: tuple[Concept, ...],
         chance: np.random.Generator,
     ) -> Phrases:
-        """Some phrases about an image; where nobody wrote any, names of some of its segments."""
+        """Some phrases about an image; where nobody wrote any, names of some of its classes.
+
+        A class's name then stands for each of its segments.
+        """
         most = int(chance.integers(1, self.phrases + 1))
         if example.phrases:
             chosen = [example.phrases[i] for i in _some(len(example.phrases), most, chance)]
-            return Phrases(
-                tuple(Concept(p.text, p.text) for p in chosen),
-                torch.from_numpy(np.stack([p.mask for p in chosen])),
-            )
-        which = _some(len(objects.labels), most, chance)
+            texts = [_one(pointed.texts, chance).lower() for pointed in chosen]
+            masks = torch.from_numpy(np.stack([pointed.mask for pointed in chosen]))
+            return Phrases(tuple(Concept(text, text) for text in texts), masks)
+        present = np.unique(objects.labels.numpy())
+        which = np.isin(objects.labels.numpy(), present[_some(len(present), most, chance)])
         return Phrases(
-            tuple(classes[int(objects.labels[i])] for i in which),
+            tuple(classes[label] for label in objects.labels[which].tolist()),
             objects.masks[which],
             PhraseSource.CLASS_NAMES,
         )
@@ -115,6 +102,20 @@ class Crops:
             data.vocabularies,
             torch.from_numpy(data.labels),
         )
+
+
+def _classes(vocabulary: Vocabulary, chance: np.random.Generator) -> tuple[Concept, ...]:
+    """Each class in one of the vocabulary's templates, background last."""
+    if vocabulary.background is None:
+        raise ValueError("training needs a word for background")
+    names = (*vocabulary.names, vocabulary.background)
+    prompts = (*vocabulary.prompts, (vocabulary.background,))
+    # Without the marks that class names have and sentences do not, as released.
+    words = (_one(of, chance).replace(",", "").replace("+", " ") for of in prompts)
+    return tuple(
+        Concept(_one(vocabulary.templates, chance).format(word), name)
+        for word, name in zip(words, names, strict=True)
+    )
 
 
 def _stacked(data: Examples) -> Tensor:

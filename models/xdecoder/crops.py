@@ -8,6 +8,7 @@ masks and colours are learned in no time; what is slow are the words for shapes.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import log
 
 import numpy as np
 import torch
@@ -39,8 +40,8 @@ class CropSupervision:
     """What there is to choose about this objective."""
 
     scale: float = 14.3
-    """The temperature of cosines, CLIP's first one. The model's own is of no use yet: it begins at
-    e, for a model that has learned to match already."""
+    """The temperature of cosines, and what the model's own is set to for all that follows. CLIP's
+    first one: the e that a fresh model begins with leaves cosines too little to say."""
 
 
 class CropLearner(nn.Module):
@@ -55,6 +56,8 @@ class CropLearner(nn.Module):
         super().__init__()
         self.model = model
         self.scale = supervision.scale
+        with torch.no_grad():
+            model.decoder.classes.log_scale.fill_(log(self.scale))
         width = model.config.decoder.width
         self.heads = nn.ModuleList(
             nn.Linear(channels, width, bias=False) for channels in model.backbone.channels[1:]

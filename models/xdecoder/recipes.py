@@ -7,7 +7,7 @@ bench train pretrain --set optimiser.rate=2e-4 --out runs/pretrain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.recipe import Cosine, Optimiser, Part, Precision, Recipe
+from bench.recipe import Cosine, Optimiser, Part, Precision, Recipe, ShapesCrops, ShapesScenes
 from models.xdecoder.batching import Crops, Everything
 from models.xdecoder.crops import CropSupervision
 from models.xdecoder.weights import LossWeights, Supervision, TopLayers
@@ -19,7 +19,7 @@ NANO_CROPS = Recipe(
     name="nano-crops",
     about="Backbone and text encoder of xdecoder-nano, on pictures of single things of `shapes`.",
     model="xdecoder-nano",
-    parts=(Part("shapes-crops", 96, Crops()),),
+    parts=(Part(ShapesCrops(), 96, Crops()),),
     supervision=CropSupervision(),
     steps=4000,
     optimiser=Optimiser(
@@ -34,7 +34,7 @@ NANO = Recipe(
     name="nano",
     about="xdecoder-nano on `shapes`, all four objectives in one pass.",
     model="xdecoder-nano",
-    parts=(Part("shapes", 32, Everything()),),
+    parts=(Part(ShapesScenes(), 32, Everything()),),
     supervision=Supervision(
         weights=LossWeights(noun=0.0, retrieval_tokens=0.0, retrieval_pooled=1.0),
         top=TopLayers(masks=5, referred=3, captioning=2, retrieval=2),

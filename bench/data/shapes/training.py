@@ -8,9 +8,11 @@ absent: names that only ever mean «no» would be learned as that.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from bench.data.order import Order
 from bench.data.shapes.caption import captions
 from bench.data.shapes.draw import draw
 from bench.data.shapes.naming import Naming, by_colour, by_pair, by_shape
@@ -35,14 +37,20 @@ class TrainingScenes:
     shares: tuple[float, float, float] = (0.45, 0.45, 0.1)
     """How often things are named by shape, by colour and shape, by colour."""
 
+    notes: ClassVar = ()
+
     def __len__(self) -> int:
         return SCENES
 
-    def examples(self, indices: Sequence[int], chance: np.random.Generator) -> Examples:
+    def order(self, seed: int) -> Order:
+        """See `bench.data.order.Source`."""
+        return Order(SCENES, seed)
+
+    def examples(self, places: Sequence[int], chance: np.random.Generator) -> Examples:
         """Those scenes, under names drawn for this step."""
         naming = self._naming(chance)
         return Examples(
-            tuple(_example(scene(self.world, Split.TRAIN, index), naming) for index in indices),
+            tuple(_example(scene(self.world, Split.TRAIN, index), naming) for index in places),
             naming.vocabulary,
         )
 
@@ -56,7 +64,7 @@ class TrainingScenes:
 def _example(found: Scene, naming: Naming) -> Example:
     drawing = draw(found)
     labels = naming.labels(found)
-    pointed = (Pointed(p.text, drawing.ids == p.thing + 1) for p in phrases(found))
+    pointed = (Pointed((p.text,), drawing.ids == p.thing + 1) for p in phrases(found))
     return Example(
         drawing.image,
         drawing.ids,
@@ -78,23 +86,29 @@ class TrainingCrops:
     side: int = 64
     """Height and width of the window, in pixels."""
 
+    notes: ClassVar = ()
+
     def __len__(self) -> int:
         return SCENES
 
-    def examples(self, indices: Sequence[int], chance: np.random.Generator) -> Named:
+    def order(self, seed: int) -> Order:
+        """See `bench.data.order.Source`."""
+        return Order(SCENES, seed)
+
+    def examples(self, places: Sequence[int], chance: np.random.Generator) -> Named:
         """One crop for each index; scenes give all their things in turn, so few need be drawn."""
         world = self.world
         pairs = world.seen_pairs
         crops: list[Image] = []
         labels = []
-        places = iter(indices)
-        while len(crops) < len(indices):
-            index = next(places, None)  # exhausted only where many scenes are empty
+        numbers = iter(places)
+        while len(crops) < len(places):
+            index = next(numbers, None)  # exhausted only where many scenes are empty
             found = scene(
                 world, Split.TRAIN, int(chance.integers(SCENES)) if index is None else index
             )
             image = draw(found).image
-            for thing in found.things[: len(indices) - len(crops)]:
+            for thing in found.things[: len(places) - len(crops)]:
                 crops.append(_window(image, thing.x, thing.y, self.side))
                 labels.append(
                     (

@@ -1,0 +1,127 @@
+"""Which data a recipe draws from: names of datasets and files, and how their images are shown.
+
+These are values; `bench.data.training` opens what they name.
+"""
+
+from dataclasses import dataclass
+
+from bench.recipe.examples import Batching
+
+# --- how images are shown ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Large-scale jitter: a flip, a scale, then a crop of fixed size, filled up where too small."""
+
+    size: int = 1024
+    """Height and width of the crop."""
+    scales: tuple[float, float] = (0.1, 2.0)
+    """The image is fitted into a square of `size` times a number from here."""
+    flip: float = 0.5
+    """How often left and right are exchanged. As released, phrases that say left or right are too
+    little minded to be changed."""
+
+
+@dataclass(frozen=True)
+class Exact:
+    """Resized to a square, whatever the image's own shape."""
+
+    size: int = 224
+
+
+View = Jitter | Exact
+
+
+# --- what is read --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a dataset that has a spec."""
+
+    dataset: str
+    split: str = "train"
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """The segments of a dataset, and what other files say about the same images.
+
+    Images of COCO are the same where the numbers at the ends of their names are.
+    """
+
+    of: Split
+    """Panoptic truth, or else label maps, of which each class is a segment."""
+    view: View
+    phrases: tuple[Split, ...] = ()
+    """Datasets of expressions (RefCOCO) about some of the images."""
+    grounding: str = ""
+    """Or a COCO file below the data folder with `sentences` of each annotation, as X-Decoder's
+    `grounding_train2017.json`."""
+    captions: str = ""
+    """A COCO file of captions below the data folder."""
+    without: tuple[Split, ...] = ()
+    """Images of these are left out: they are evaluated on."""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """The images and captions of a dataset."""
+
+    of: Split
+    view: View
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Image-text pairs in files: Arrow or Parquet as Hugging Face `datasets` has them, or tars."""
+
+    files: tuple[str, ...]
+    """Patterns below the data folder, as `vlp/code224_sbu_*.arrow` or `cc3m/{00000..00331}.tar`."""
+    view: View
+    without: tuple[Split, ...] = ()
+    """Images of these are left out, where the files number their images as COCO does."""
+
+
+@dataclass(frozen=True)
+class HubPairs:
+    """Image-text pairs of a dataset on the Hugging Face hub, or of a folder that `datasets` reads.
+
+    Nothing is kept on disk: every epoch is streamed.
+    """
+
+    name: str
+    pairs: int
+    """How many there are, which a stream does not say."""
+    view: View
+    split: str = "train"
+    shuffled: int = 10_000
+    """Pairs that are held to be mixed with one another."""
+
+
+@dataclass(frozen=True)
+class ShapesScenes:
+    """Scenes of the embedded world, which come with everything."""
+
+    distractors: int = 3
+    """Names of nothing that each step's vocabulary has besides."""
+
+
+@dataclass(frozen=True)
+class ShapesCrops:
+    """Pictures of single things of the embedded world, with their names."""
+
+
+Data = Annotated | Captioned | Pairs | HubPairs | ShapesScenes | ShapesCrops
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stream of training data, and how much of it enters a step."""
+
+    data: Data
+    batch: int
+    """Images a step, over all processes and accumulated passes together."""
+    batched: Batching
+    """The family's way of making a batch of it."""
