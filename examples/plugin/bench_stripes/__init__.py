@@ -1,0 +1,1 @@
+"""A worked example of a package for bench: its own model, dataset and metric."""

@@ -1,0 +1,1 @@
+"""Specs, laid out as the package `dataset_specs`."""
