@@ -282,6 +282,7 @@ def test_a_digest_follows_the_weights():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
 def test_a_compiled_network_answers_the_same(model):
     compiled = build(NANO, seed=0, compile=True)
     torch.testing.assert_close(class_logits(compiled), class_logits(model), rtol=1e-4, atol=1e-4)
