@@ -180,10 +180,12 @@ class Split(Strict):
     """What is asked per image, where that is not the vocabulary."""
     size: int | None = Field(None, gt=0)
     """How many samples there are when it is complete; checked, and not needed to read it."""
+    of: str | None = None
+    """The split whose images these are too: some of them, or all with truth in another form."""
 
     def digest(self) -> str:
-        """Twelve hex digits of what is read and how; the expected size changes nothing."""
-        return Strict.digest(self.model_copy(update={"size": None}))
+        """Twelve hex digits of what is read and how; what is expected of it changes nothing."""
+        return Strict.digest(self.model_copy(update={"size": None, "of": None}))
 
     @model_validator(mode="after")
     def _readers_fit(self) -> "Split":
@@ -234,6 +236,13 @@ class DatasetSpec(Spec):
     def _default_exists(self) -> "DatasetSpec":
         if self.default_split and self.default_split not in self.splits:
             raise ValueError(str(UnknownName("split", self.default_split, self.splits)).rstrip("."))
+        return self
+
+    @model_validator(mode="after")
+    def _wholes_exist(self) -> "DatasetSpec":
+        for split in self.splits.values():
+            if split.of is not None and split.of not in self.splits:
+                raise ValueError(str(UnknownName("split", split.of, self.splits)).rstrip("."))
         return self
 
     def split(self, name: str | None = None) -> tuple[str, Split]:

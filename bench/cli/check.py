@@ -104,10 +104,12 @@ def _print(report: "Report", to: Format, *, counts: bool) -> None:
     """A report for a person: a line a split, then the findings."""
     print(f"{report.name}: {'sound' if report.sound else 'has problems'}")
     for split, held in report.counts.items():
-        tasks = "; ".join(
+        classes_of = "; ".join(
             f"{task}: {len(classes)} classes, {sum(classes.values())} annotated"
             for task, classes in held.by_class.items()
         )
+        answers = "; ".join(f"{task}: {n} answers" for task, n in held.answers.items())
+        tasks = "; ".join(filter(None, (classes_of, answers)))
         unreadable = f", {held.unreadable} unreadable" if held.unreadable else ""
         print(f"  {split}: {held.images} images{unreadable}. {tasks}")
     if counts and report.count_rows():

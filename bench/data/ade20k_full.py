@@ -76,7 +76,7 @@ def open_ade20k_full(options: Ade20kFullOptions, opening: Opening) -> Ade20kFull
             f"The dataset '{home.dataset}' gives the reader ade20k-full {len(options.objects)} "
             f"'objects', and its vocabulary has {classes} classes."
         )
-    if not any(True for _ in pattern.files(home.path)):
+    if not pattern.fits_any(home.path):
         home.folder(".")
         raise home.missing(f"no {options.files} in {home.path}.")
     table = np.full(_MOST, VOID, np.int32)

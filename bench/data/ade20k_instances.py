@@ -84,7 +84,7 @@ class Ade20kObjects:
 def open_objects(options: Ade20kInstancesOptions, opening: Opening) -> Ade20kObjects:
     """The pictures that fit a pattern, under a vocabulary."""
     home, pattern = opening.home, Pattern(options.files)
-    if not any(True for _ in pattern.files(home.path)):
+    if not pattern.fits_any(home.path):
         home.folder(".")
         raise home.missing(f"no {options.files} in {home.path}.")
     return Ade20kObjects(home.path, pattern, tuple(sorted(opening.vocabulary.things)))
@@ -135,7 +135,7 @@ class Ade20kSegments:
 def open_segments(options: Ade20kPanopticOptions, opening: Opening) -> Ade20kSegments:
     """Pictures and label maps that fit two patterns, under a vocabulary."""
     objects, labels = open_objects(options, opening), Pattern(options.labels)
-    if not any(True for _ in labels.files(opening.home.path)):
+    if not labels.fits_any(opening.home.path):
         raise opening.home.missing(f"no {options.labels} in {opening.home.path}.")
     return Ade20kSegments(objects, labels, options.table(opening.vocabulary))
 

@@ -141,7 +141,8 @@ def check(
         if part.size is not None and part.size != examined.counts.images:
             what = f"{examined.counts.images} samples, and the spec expects {part.size}"
             findings.append(_problem(split, what, "It is another set than the published one."))
-    findings += _duplicates(digests)
+    whole = {split: part.of or split for split, part in spec.splits.items()}
+    findings += _duplicates(digests, whole)
     return Report(spec.name, counts, tuple(findings))
 
 
@@ -234,19 +235,16 @@ class _Split:
     def _of_files(self) -> Iterator[Finding]:
         for dataset in self.opened.values():
             for note in dataset.notes:
-                yield Finding(
-                    Severity.NOTE,
-                    self.name,
-                    note,
-                    "Scored are the classes that this report counts.",
-                )
+                meaning = "Scored is what this report counts."
+                yield Finding(Severity.NOTE, self.name, note, meaning)
             for source in dataset.truths.values():
                 if isinstance(source, InstancesFile):
                     yield from _of_ids(self.name, source)
 
     def _of_classes(self) -> Iterator[Finding]:
         for task, dataset in self.opened.items():
-            scored = _scored(dataset.vocabulary, task)
+            by_class = not isinstance(dataset.truths[task], Counted)
+            scored = _scored(dataset.vocabulary, task) if by_class else []
             absent = [name for name in scored if not self.counts.by_class[task].get(name)]
             if absent and len(absent) < len(scored):
                 what = f"{len(absent)} of {len(scored)} classes have no {task} truth: "
@@ -260,7 +258,7 @@ class _Split:
             if n := self.counts.without_truth[task]:
                 what = f"{n} of {self.counts.images} images have no {task} truth"
                 meaning = "They are scored: whatever is found there counts as false."
-                if isinstance(dataset.truths[task], Counted):
+                if not by_class:
                     meaning = "Nothing is asked about them."
                 elif task != "instance":
                     meaning = "They are void throughout and change no score."
@@ -295,11 +293,17 @@ def _problem(where: str, what: str, meaning: str) -> Finding:
     return Finding(Severity.PROBLEM, where, what, meaning)
 
 
-def _duplicates(digests: dict[str, list[tuple[str, str]]]) -> Iterator[Finding]:
-    """Images that are in two splits, or twice in one."""
+def _duplicates(
+    digests: dict[str, list[tuple[str, str]]], whole: dict[str, str]
+) -> Iterator[Finding]:
+    """Images that are in two splits, or twice in one; `whole` says what each split is part of."""
     repeated = [places for places in digests.values() if len(places) > 1]
-    across = [places for places in repeated if len({split for split, _ in places}) > 1]
-    within = [places for places in repeated if places not in across]
+    across = [places for places in repeated if len({whole[split] for split, _ in places}) > 1]
+    within = [
+        places
+        for places in repeated
+        if places not in across and len({split for split, _ in places}) < len(places)
+    ]
     kinds = (
         (across, "more than one split", "What is tuned on one split is not tested on the other."),
         (within, "one split twice", "They count as often as they are there."),

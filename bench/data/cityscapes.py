@@ -55,7 +55,7 @@ class InstanceIds:
 def open_instance_ids(options: InstanceIdsOptions, opening: Opening) -> InstanceIds:
     """The maps that fit a pattern."""
     home, pattern = opening.home, Pattern(options.files)
-    if not any(True for _ in pattern.files(home.path)):
+    if not pattern.fits_any(home.path):
         home.folder(".")
         raise home.missing(f"no {options.files} in {home.path}.")
     return InstanceIds(home.path, pattern)

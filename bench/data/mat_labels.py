@@ -68,7 +68,7 @@ def read_variable(path: Path, name: str) -> Int[np.ndarray, "height width"]:
 def open_mat_labels(options: MatOptions, opening: Opening) -> MatLabels:
     """The MATLAB files that fit a pattern, under a vocabulary."""
     home, pattern = opening.home, Pattern(options.files)
-    if not any(True for _ in pattern.files(home.path)):
+    if not pattern.fits_any(home.path):
         home.folder(".")
         raise home.missing(f"no {options.files} in {home.path}.")
     return MatLabels(home.path, pattern, options.variable, options.table(opening.vocabulary))

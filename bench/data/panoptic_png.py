@@ -126,7 +126,7 @@ class PanopticPngs:
 def open_panoptic_pngs(options: PanopticPngOptions, opening: Opening) -> PanopticPngs:
     """The PNG files that fit a pattern, under a vocabulary."""
     home, pattern = opening.home, Pattern(options.files)
-    if not any(True for _ in pattern.files(home.path)):
+    if not pattern.fits_any(home.path):
         home.folder(".")
         raise home.missing(f"no {options.files} in {home.path}.")
     table = options.table(opening.vocabulary)

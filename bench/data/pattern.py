@@ -55,13 +55,17 @@ class Pattern:
 
     def files(self, root: Path) -> Iterator[tuple[str, Path]]:
         """Every file under `root` that fits, with its id, in the order of ids."""
-        start = root / self._fixed_folder
-        found = [
-            (id, path)
-            for path in start.rglob("*")
-            if (id := self.id_of(path.relative_to(root).as_posix())) is not None and path.is_file()
-        ]
-        return iter(sorted(found))
+        return iter(sorted(self._fitting(root)))
+
+    def fits_any(self, root: Path) -> bool:
+        """Whether any file under `root` fits."""
+        return any(True for _ in self._fitting(root))
+
+    def _fitting(self, root: Path) -> Iterator[tuple[str, Path]]:
+        for path in (root / self._fixed_folder).rglob("*"):
+            id = self.id_of(path.relative_to(root).as_posix())
+            if id is not None and path.is_file():
+                yield id, path
 
     @cached_property
     def _fixed_folder(self) -> str:

@@ -79,7 +79,7 @@ def open_scans(options: ScansOptions, opening: Opening) -> Scans:
     """The pictures that fit a pattern, under a vocabulary."""
     home, pattern = opening.home, Pattern(options.files)
     table_file = home.file(options.table_file)
-    if not any(True for _ in pattern.files(home.path)):
+    if not pattern.fits_any(home.path):
         raise home.missing(f"no {options.files} in {home.path}.")
     numbers = home.once(read_numbers, table_file, options.column)
     return Scans(home.path, pattern, table_file, numbers, options.table(opening.vocabulary))

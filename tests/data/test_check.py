@@ -191,3 +191,30 @@ def test_the_real_exports_are_explained():
     assert {s: c.images for s, c in report.counts.items()} == {"val": 16, "test": 16}
     assert {s: c.objects for s, c in report.counts.items()} == {"val": 56, "test": 54}
     assert not report_of(SAMPLES / "roboflow_apples_boxes_only").sound
+
+
+def test_splits_that_are_parts_of_one_are_no_leak_and_anothers_are(tmp_path):
+    write_roboflow(tmp_path, ("train", "valid"))
+    shutil.copytree(tmp_path / "train", tmp_path / "few")
+    shutil.copytree(tmp_path / "train", tmp_path / "leak")
+    splits = {}
+    for name, of in (("train", None), ("valid", None), ("few", "train"), ("leak", None)):
+        read = {"json_file": f"{name}/_annotations.coco.json"}
+        images = {"reader": "coco-images", "folder": name, **read}
+        truth = {"instance": {"reader": "coco-instances", **read}}
+        splits[name] = {"images": images, "truth": truth, "of": of}
+    whole = DatasetSpec.model_validate({"name": "pets", "splits": splits})
+    (leak,) = said(check(whole, root=tmp_path), "in more than one split")
+    assert leak.what.startswith("3 images")
+    del splits["leak"]
+    kept = DatasetSpec.model_validate({"name": "pets", "splits": splits})
+    assert not said(check(kept, root=tmp_path), "more than one split")
+    assert not said(check(kept, root=tmp_path), "one split twice")
+
+
+def test_a_split_of_one_that_is_not_there_is_refused():
+    images = {"reader": "files", "files": "{id}.png"}
+    with pytest.raises(ValueError, match="'trian'"):
+        DatasetSpec.model_validate(
+            {"name": "x", "splits": {"few": {"images": images, "of": "trian"}}}
+        )
