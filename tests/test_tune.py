@@ -139,12 +139,13 @@ def test_what_cannot_be_tuned_is_said_in_the_plan(tmp_path: Path, data: Path) ->
     place = Workplace(results=tmp_path, data=data)
     colour = jobs("prompt")[0].model_copy(update={"model": "colour", "weights": None})
     many = jobs("prompt", shots="1000")[0]
-    plan = place.plan([colour, many, *jobs("promt"), *jobs("prompt", dataset="shapes")])
+    alone = str(export(tmp_path / "alone", valid=["a.png"]))
+    plan = place.plan([colour, many, *jobs("promt"), *jobs("prompt", dataset=alone)])
     problems = [str(planned.problem) for planned in plan]
     assert "Model 'colour' cannot be tuned" in problems[0]
     assert "only 33 of the 40 images" in problems[1]
     assert "Did you mean 'prompt'" in problems[2]
-    assert "split of 'shapes' 'train'" in problems[3]
+    assert "split of 'alone' 'train'" in problems[3]
 
 
 # --- a person's own folder -----------------------------------------------------------------------
