@@ -72,13 +72,18 @@ class OneFormer(ClosedClassifier):
     """A `Proposer` with classes of its own."""
 
     def propose(self, images: Sequence[Image], vocabulary: Vocabulary) -> list[Proposals]:
-        """Every query proposes."""
+        """Every query proposes.
+
+        The processor does not pad to whole cells of the mask grid, the backbone does: the grid
+        covers up to three pixels more than it is given.
+        """
         inputs: Any = self.processor(task_inputs=[TASK] * len(images), **hub.pictures(images))
         outputs = self.ask(inputs)
+        masks, stride = outputs.masks_queries_logits, self.network.config.common_stride
         return self.proposals(
             outputs.class_queries_logits,
-            outputs.masks_queries_logits,
+            masks,
             vocabulary,
             shown=shown_sizes(inputs["pixel_mask"]),
-            padded=tuple(inputs["pixel_values"].shape[2:]),
+            padded=(masks.shape[2] * stride, masks.shape[3] * stride),
         )
