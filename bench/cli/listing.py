@@ -82,8 +82,9 @@ def _suites(search: tuple[Path, ...]) -> Iterable[Row]:
 
     for name in catalog.suites(search):
         suite = catalog.suite(name, search)
-        members = ", ".join(dict.fromkeys(member.dataset for member in suite.members))
-        yield {"name": name, "title": suite.title, "datasets": members}
+        members = [*dict.fromkeys(member.dataset for member in suite.members)]
+        first = ", ".join(members[:3]) + (", …" if len(members) > 3 else "")
+        yield {"name": name, "title": suite.title, "n": len(members), "datasets": first}
 
 
 def _models() -> Iterable[Row]:
