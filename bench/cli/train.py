@@ -15,6 +15,7 @@ from bench.errors import BenchError, UsageError
 
 if TYPE_CHECKING:
     from bench.recipe import Family, Recipe
+    from bench.train.processes import Share
     from bench.train.run import Run
 
 INTERRUPTED = 130
@@ -44,6 +45,10 @@ def train(
         int, typer.Option(min=0, help="More processes, that prepare batches ahead.")
     ] = 0,
     minutes_between: Annotated[float, typer.Option(min=0, help="Between two checkpoints.")] = 5.0,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Print data, steps, parameters and memory, and stop."),
+    ] = False,
     data: Data = DATA_DEFAULT,
     quiet: Quiet = False,
 ) -> None:
@@ -70,7 +75,9 @@ def train(
         workers=workers,
         seconds_between=60 * minutes_between,
     )
-    if processes == 1:
+    if dry_run:
+        _foresee(found, family, data, Share(0, max(world, processes)))
+    elif processes == 1:
         from bench.train.processes import use_threads
 
         use_threads(threads, here)
@@ -80,6 +87,16 @@ def train(
         # Or each process says that it looked for unused parameters in vain.
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         spread(_in_process, processes, recipe, found, place, threads, quiet)
+
+
+def _foresee(recipe: "Recipe", family: "Family", data: Path, share: "Share") -> None:
+    """Print what a run would be, and before it that of the recipe before."""
+    from bench.train.outlook import lines, outlook
+
+    if recipe.before is not None:
+        _foresee(recipe.before, family, data, share)
+    for text in lines(outlook(recipe, family, data, share)):
+        print(text)
 
 
 def _of_torchrun() -> tuple[int, int, int, int]:

@@ -17,6 +17,7 @@ from bench.data.augmentation import shown
 from bench.data.coco_instances import mask_of
 from bench.data.coco_json import CocoFile, read_coco
 from bench.data.dataset import Dataset
+from bench.data.nouns import nouns_of
 from bench.data.opening import open_dataset
 from bench.data.order import Order
 from bench.errors import DataError, DataMissing, UsageError
@@ -92,6 +93,7 @@ class AnnotatedImages:
     expressions: tuple[Dataset, ...]
     grounding: CocoFile | None
     captions: Mapping[Key, tuple[str, ...]]
+    nouns: bool
     notes: tuple[str, ...]
 
     @classmethod
@@ -110,20 +112,26 @@ class AnnotatedImages:
             )
         dataset = opened(data.of, root, [kind])
         left_out = LeftOut.of(data.without, root)
+        expressions = tuple(opened(of, root, ["referring"]) for of in data.phrases)
+        phrases = tuple({key_of(id): id for id in of.ids} for of in expressions)
+        grounding = _coco(root, data.grounding) if data.grounding else None
         ids = tuple(id for id in dataset.ids if key_of(id) not in left_out)
+        if data.only_with_phrases:
+            spoken_of = {key for of in phrases for key in of}
+            spoken_of |= grounding.annotations.keys() if grounding else set()
+            ids = tuple(id for id in ids if key_of(id) in spoken_of)
         if not ids:
             raise DataError(f"All images of {data.of.dataset} {data.of.split} are left out.")
-        expressions = tuple(opened(of, root, ["referring"]) for of in data.phrases)
-        grounding = _coco(root, data.grounding) if data.grounding else None
         captions = _captions(_coco(root, data.captions)) if data.captions else {}
         return cls(
             dataset,
             data.view,
             ids,
-            tuple({key_of(id): id for id in of.ids} for of in expressions),
+            phrases,
             expressions,
             grounding,
             captions,
+            data.nouns,
             left_out.report(map(key_of, dataset.ids)),
         )
 
@@ -147,7 +155,9 @@ class AnnotatedImages:
         ids, segments = _segments(truth)
         key = key_of(id)
         phrases = (*self._phrases(key, sample.size), *self._grounded(key, sample.size))
-        return Example(sample.image, ids, segments, phrases, self.captions.get(key, ()))
+        captions = self.captions.get(key, ())
+        nouns = tuple(map(nouns_of, captions)) if self.nouns else ()
+        return Example(sample.image, ids, segments, phrases, captions, nouns)
 
     def _phrases(self, key: Key, size: tuple[int, int]) -> Iterator[Pointed]:
         """The expressions of each dataset about an image, by object."""

@@ -61,8 +61,12 @@ class Annotated:
     `grounding_train2017.json`."""
     captions: str = ""
     """A COCO file of captions below the data folder."""
+    nouns: bool = False
+    """Whether the nouns of captions are found too; needs the package `nltk` and its tagger."""
     without: tuple[Split, ...] = ()
     """Images of these are left out: they are evaluated on."""
+    only_with_phrases: bool = False
+    """Images without phrases are left out too."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ class Example:
     """Labels of the segments; an id without an entry is void, as are crowds."""
     phrases: tuple[Pointed, ...] = ()
     captions: tuple[str, ...] = ()
+    nouns: tuple[tuple[str, ...], ...] = ()
+    """Of each caption; or empty, where nobody looked for them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -68,6 +69,8 @@ class Optimiser:
     decayed_norms: tuple[str, ...] = ()
     """Beginnings of names of norms that are decayed all the same; other norms and the tables of
     embeddings never are."""
+    trained: tuple[str, ...] = ()
+    """Beginnings of the names of the only parameters that are trained; none: all are."""
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 5.0
     """The largest norm of the whole gradient."""
@@ -80,10 +83,10 @@ class Recipe:
     name: str
     about: str
     """What it gives, what it costs, and where its values come from."""
-    model: str
-    """The family's variant to train."""
+    model: Any
+    """The family's configuration of what is trained; it has a `name`."""
     parts: tuple[Part, ...]
-    supervision: object
+    supervision: Any
     """The family's losses and how much each counts."""
     steps: int = 0
     """Optimiser steps; 0: as many as `epochs` take."""

@@ -123,7 +123,7 @@ def parameter_groups(learner: nn.Module, settings: Optimiser) -> tuple[Parameter
     }
     groups: dict[tuple[float, float], dict[str, nn.Parameter]] = {}
     for name, parameter in ((_own(name), p) for name, p in learner.named_parameters()):
-        share = 1.0
+        share = 1.0 if name.startswith(settings.trained or "") else 0.0
         for beginning, factor in settings.shares:
             share *= factor if name.startswith(beginning) else 1.0
         parameter.requires_grad_(share > 0)

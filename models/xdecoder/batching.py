@@ -30,6 +30,8 @@ class Segmented:
 
     phrases: int = 4
     """At most so many phrases an image, a random number from 1; 0: referring is not trained."""
+    nouns: bool = False
+    """Whether the nouns of a caption, and the caption, enrich the vocabulary (appendix C.3)."""
 
     def __call__(self, data: Examples, chance: np.random.Generator) -> SegmentationBatch:
         """See `bench.recipe.Batching`."""
@@ -42,7 +44,11 @@ class Segmented:
             for example, of in zip(data.examples, objects, strict=True)
         )
         return SegmentationBatch(
-            _stacked(data), classes, objects, tuple(phrases) if self.phrases else ()
+            _stacked(data),
+            classes,
+            objects,
+            tuple(phrases) if self.phrases else (),
+            tuple(_nouns(e, data.vocabulary, chance) for e in data.examples) if self.nouns else (),
         )
 
     def _phrases(
@@ -102,6 +108,26 @@ class Crops:
             data.vocabularies,
             torch.from_numpy(data.labels),
         )
+
+
+def _nouns(
+    example: Example, vocabulary: Vocabulary, chance: np.random.Generator
+) -> tuple[Concept, ...]:
+    """The nouns of one of the captions that are no class names, each in a template, and all of it.
+
+    The released code leaves out nouns that are near to a class name by a table of similarities
+    that comes with it; here, those that are one.
+    """
+    if len(example.nouns) != len(example.captions):
+        raise ValueError("nouns are wanted, and nobody looked for them: see `Annotated.nouns`")
+    if not example.captions:
+        return ()
+    which = int(chance.integers(len(example.captions)))
+    known = {word for words in (vocabulary.names, *vocabulary.prompts) for word in words}
+    nouns = [noun for noun in dict.fromkeys(example.nouns[which]) if noun not in known]
+    named = (Concept(_one(vocabulary.templates, chance).format(noun), noun) for noun in nouns)
+    caption = example.captions[which]
+    return (*named, Concept(caption, caption))
 
 
 def _classes(vocabulary: Vocabulary, chance: np.random.Generator) -> tuple[Concept, ...]:

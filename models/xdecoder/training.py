@@ -14,7 +14,6 @@ from bench.recipe import Recipe
 from models.xdecoder.answers import XDecoder
 from models.xdecoder.batch import Batch
 from models.xdecoder.checkpoint import load
-from models.xdecoder.config import variant
 from models.xdecoder.crops import CropLearner, CropSupervision
 from models.xdecoder.gather import Alone, Gathered
 from models.xdecoder.objectives import Objectives
@@ -49,7 +48,7 @@ _LEARNERS: dict[type, Callable[..., nn.Module]] = {
 def learner(recipe: Recipe, device: str, start: Path | None = None) -> nn.Module:
     """A learner with fresh weights (from the recipe's seed), or with those of a checkpoint."""
     torch.manual_seed(recipe.seed)
-    model = XDecoder(variant(recipe.model), recompute=recipe.recompute)
+    model = XDecoder(recipe.model, recompute=recipe.recompute)
     if start is not None:
         model.load_state_dict(load(start, model.config).state_dict())
     model.to(torch.device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch lists no overload for it alone

@@ -18,7 +18,7 @@ from bench.data.shapes.draw import draw
 from bench.data.shapes.naming import Naming, by_colour, by_pair, by_shape
 from bench.data.shapes.phrase import phrases
 from bench.data.shapes.scene import SPAN, Scene, scene
-from bench.data.shapes.words import Description
+from bench.data.shapes.words import Description, plural
 from bench.data.shapes.world import DISTRACTORS, STANDARD, Split, World
 from bench.recipe import Example, Examples, Named, Pointed
 from bench.types import VOID, Image, Segment
@@ -62,7 +62,7 @@ class TrainingScenes:
 
 
 def _example(found: Scene, naming: Naming) -> Example:
-    drawing = draw(found)
+    drawing, said = draw(found), captions(found)
     labels = naming.labels(found)
     pointed = (Pointed((p.text,), drawing.ids == p.thing + 1) for p in phrases(found))
     return Example(
@@ -70,8 +70,15 @@ def _example(found: Scene, naming: Naming) -> Example:
         drawing.ids,
         tuple(Segment(id, label) for id, label in enumerate(labels, 1) if label != VOID),
         tuple(pointed),
-        captions(found),
+        said,
+        tuple(_nouns(caption, found.world) for caption in said),
     )
+
+
+def _nouns(caption: str, world: World) -> tuple[str, ...]:
+    """The words of a caption for a thing or for stuff, as they stand there."""
+    known = {*world.shapes, *map(plural, world.shapes), *world.stuff}
+    return tuple(word for word in caption.replace(",", "").split() if word in known)
 
 
 @dataclass(frozen=True)
