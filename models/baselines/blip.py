@@ -2,7 +2,7 @@
 
 Captions and answers are written as in the released code: beam search of width 3, the prompt «a
 picture of» for captions. FuseCap (Rotstein et al., WACV 2024) is BLIP's captioner with weights
-trained on captions enriched by other experts.
+trained on captions enriched by other experts, which are longer.
 
 Retrieval is its contrastive score, image against text; the released evaluation re-ranks the best
 256 with the matching head, which sees an image and a text together and is no embedding.
@@ -22,6 +22,8 @@ from models.baselines import hub
 from models.card import Card, HubRepository
 
 PROMPT = "a picture of "
+LONGEST = {"fusecap": 60}
+"""Tokens of a caption at most, with the prompt, where that is not BLIP's own 20."""
 
 
 def _card(
@@ -54,7 +56,7 @@ CARDS = {
         ),
         _card(
             "fusecap",
-            "FuseCap (BLIP ViT-L)",
+            "FuseCap (BLIP ViT-B)",
             "Captioner",
             "noamrot/FuseCap_Image_Captioning",
             (*_PAIRS, "FuseCap"),
@@ -84,19 +86,25 @@ def build(
     kind, made = _KINDS[card.answers[0]]
     source = hub.Source.of(card, weights)
     network = hub.network(kind, source, device, precision)
-    return made(network, hub.processor("BlipProcessor", source))
+    processor = hub.processor("BlipProcessor", source)
+    if made is BlipCaptioner:
+        return BlipCaptioner(network, processor, LONGEST.get(card.name, 20))
+    return made(network, processor)
 
 
 @dataclass(frozen=True, eq=False)
 class BlipCaptioner(hub.Pretrained):
     """A `Captioner`."""
 
+    longest: int = 20
+    """Tokens at most, with the prompt."""
+
     def caption(self, images: Sequence[Image]) -> list[str]:
-        """What follows the prompt, in 5 to 20 tokens."""
+        """What follows the prompt; five tokens with it at least."""
         inputs = self.processor(
             text=[PROMPT] * len(images), return_token_type_ids=False, **hub.pictures(images)
         )
-        tokens = self.ask(inputs, "generate", num_beams=3, max_length=20, min_length=5)
+        tokens = self.ask(inputs, "generate", num_beams=3, max_length=self.longest, min_length=5)
         texts = self.processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [text.removeprefix(PROMPT.strip()).strip() for text in texts]
 

@@ -78,7 +78,7 @@ CARDS = {
             "align",
             "ALIGN (EfficientNet-B7, BERT)",
             "kakaobrain/align-base",
-            "see the model's page",
+            "none stated",
             "COYO-700M",
         ),
     )

@@ -13,10 +13,18 @@ from pathlib import Path
 from bench.types import Image, Proposals, Vocabulary
 from models.baselines import hub
 from models.baselines.closed import ClosedClassifier
-from models.card import Card, HubRepository
+from models.card import Card, HubRepository, Reported
+
+_ZOO = "tue-mps/eomt: model zoo, DINOv2"
 
 
-def _card(name: str, title: str, repository: str, trained_on: str) -> Card:
+def _card(
+    name: str,
+    title: str,
+    repository: str,
+    trained_on: tuple[str, ...],
+    reported: tuple[Reported, ...] = (),
+) -> Card:
     return Card(
         name,
         title,
@@ -24,8 +32,9 @@ def _card(name: str, title: str, repository: str, trained_on: str) -> Card:
         ("Proposer",),
         HubRepository(f"tue-mps/{repository}"),
         licence="MIT",
-        trained_on=("LVD-142M (DINOv2)", trained_on),
+        trained_on=("LVD-142M (DINOv2)", *trained_on),
         protocol="native",
+        reported=reported,
         about="Closed vocabulary; supervised with masks and classes.",
     )
 
@@ -37,13 +46,15 @@ CARDS = {
             "eomt-l-coco",
             "EoMT ViT-L 640, COCO panoptic",
             "coco_panoptic_eomt_large_640",
-            "COCO panoptic",
+            ("COCO panoptic",),
+            (Reported("coco", "PQ", 0.56, _ZOO),),
         ),
         _card(
             "eomt-l-ade",
             "EoMT ViT-L 640, ADE20K panoptic",
             "ade20k_panoptic_eomt_large_640",
-            "ADE20K-150 panoptic",
+            ("COCO panoptic", "ADE20K-150 panoptic"),
+            (Reported("ade20k-150", "PQ", 0.506, _ZOO),),
         ),
     )
 }

@@ -133,7 +133,9 @@ def network(kind: str, source: Source, device: str, precision: str) -> Any:
             )
     except RuntimeError as error:  # weights of other shapes than the configuration says
         raise DataError(f"{source.place} holds no {kind}: its weights do not fit it.") from error
-    if missing := sorted(report["missing_keys"]):
+    # What only a loss uses is a buffer, and may be missing.
+    learned = {name for name, _ in found.named_parameters()}
+    if missing := sorted(learned & {*report["missing_keys"]}):
         raise DataError(
             f"{source.place} holds no {kind}: {len(missing)} weights are missing, "
             f"among them {missing[0]}."

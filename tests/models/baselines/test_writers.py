@@ -71,6 +71,7 @@ PARTS = {
     "blip2-opt-2.7b": blip2_parts,
     "vilt-vqa": vilt_parts,
 }
+CAPTIONERS = [name for name, card in blip.CARDS.items() if "Captioner" in card.answers]
 CARDS = {**blip.CARDS, **blip2.CARDS, **vilt.CARDS}
 BUILDS = {"blip": blip.build, "blip2": blip2.build, "vilt": vilt.build}
 
@@ -99,6 +100,12 @@ def test_a_caption_is_text_without_the_prompt_and_alike_each_time(built, name):
     assert all(isinstance(text, str) for text in captions)
     assert not any(text.startswith(("a picture of", "a photo of")) for text in captions)
     assert model.caption(images) == captions
+
+
+def test_fusecap_may_write_longer_captions_than_blip(tmp_path):
+    tiny.save(tmp_path, *PARTS["blip-l-caption"]())
+    limits = {name: blip.build(blip.CARDS[name], weights=tmp_path).longest for name in CAPTIONERS}
+    assert limits == {"blip-l-caption": 20, "fusecap": 60}
 
 
 @pytest.mark.parametrize("name", ["blip-b-vqa", "blip2-opt-2.7b", "vilt-vqa"])
