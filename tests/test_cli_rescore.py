@@ -57,6 +57,12 @@ def test_a_run_says_what_its_raw_answers_take(bench: Bench, tmp_path: Path) -> N
     assert "raw answers" not in bench(*words).stderr, "nothing is written a second time"
 
 
+def test_how_to_keep_answers_is_refused_where_none_are_kept(bench: Bench) -> None:
+    result = bench("run", "shapes", "--model", "colour", "--raw-numbers", "float16")
+    assert result.exit_code == 2
+    assert "--raw-numbers says how --keep-raw keeps answers" in result.stderr
+
+
 def test_too_little_room_is_said_before_it_is_used_up(tmp_path: Path) -> None:
     assert "which is not enough" in raw_budget(10**15, 1000, tmp_path)
     assert "which is not enough" not in raw_budget(1, 1, tmp_path)

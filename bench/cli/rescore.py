@@ -14,6 +14,7 @@ from bench.cli.options import (
     Quiet,
     Results,
     Specs,
+    note,
     print_json,
 )
 from bench.cli.progress import progress
@@ -64,6 +65,7 @@ def rescore(
         print_json(found.model_dump(mode="json"))
     else:
         print_records([found], store, table_format, quiet=quiet)
+        note(f"Scored from the answers of run {record.key}; no model was asked.", quiet=quiet)
 
 
 def card_for(

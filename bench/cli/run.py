@@ -114,8 +114,9 @@ def run(
         bool, typer.Option("--keep-raw", help="Keep the network's answers, for `bench rescore`.")
     ] = False,
     raw_numbers: Annotated[
-        RawNumbers, typer.Option(help="How exactly: float16 is for masks, at half the size.")
-    ] = RawNumbers.EXACT,
+        RawNumbers | None,
+        typer.Option(help="For --keep-raw: every bit (exact), or masks in float16, half the size."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and stop before anything runs.")
     ] = False,
@@ -139,7 +140,9 @@ def run(
 
     search = tuple(specs or ())
     targets, models = _told_apart(targets or [], model or [], search)
-    numbers = Numbers(raw_numbers.value) if keep_raw else None
+    if raw_numbers is not None and not keep_raw:
+        raise UsageError("--raw-numbers says how --keep-raw keeps answers: give that too.")
+    numbers = Numbers((raw_numbers or RawNumbers.EXACT).value) if keep_raw else None
     place = Workplace(results, data, search, batch_size, fail_fast, again, numbers, compile)
     settings = {
         "split": split,
