@@ -49,9 +49,17 @@ class Task:
     """The score a leaderboard sorts by."""
 
     def question_for(self, model: object) -> Question:
-        """The first question `model` can answer, or `CannotDo` naming what it would need."""
-        for question in self.questions:
-            if isinstance(model, question.protocol):
+        """The first question `model` can answer, or `CannotDo` naming what it would need.
+
+        A model that has a protocol's method but cannot follow it says so in `cannot`: the
+        protocol's name, and why.
+        """
+        refused: Mapping[str, str] = getattr(model, "cannot", {})
+        able = [question for question in self.questions if isinstance(model, question.protocol)]
+        for question in able:
+            if question.protocol.__name__ not in refused:
                 return question
+        if able:
+            raise CannotDo(refused[able[0].protocol.__name__])
         needed = " or ".join(q.protocol.__name__ for q in self.questions)
         raise CannotDo(f"Task '{self.name}' needs a model that is a {needed}.")

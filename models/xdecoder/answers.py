@@ -84,6 +84,16 @@ class XDecoder(
         """One of the ways of tuning with few shots: see `models.xdecoder.strategies`."""
         return StrategyTuner(self, self.class_embeddings, strategy, self._frozen)
 
+    @property
+    def cannot(self) -> dict[str, str]:
+        """The protocols that it has the method of and cannot follow, and why."""
+        if self.config.answers:
+            return {}
+        return {
+            "QuestionAnswerer": f"{self.config.name} has no answer head: released checkpoints have "
+            "none. Finetune one on questions and answers first."
+        }
+
     def under(self, protocol: NetworkRules) -> "XDecoder":
         """The same model, its parts shared, as a protocol card wants it.
 
@@ -221,11 +231,8 @@ class XDecoder(
         Raises:
             CannotDo: this model was not trained to answer questions and has no candidates.
         """
-        if not self.config.answers:
-            raise CannotDo(
-                f"{self.config.name} has no answer head: released checkpoints have none. Finetune "
-                "one on questions and answers first."
-            )
+        if reason := self.cannot.get("QuestionAnswerer"):
+            raise CannotDo(reason)
         decoding = self.decode(self.see(stacked(images)), self.layouts.segmenting, remember=True)
         memory = seen_by(self, QUESTION.name, decoding.memory)
         counts = [len(asked) for asked in questions]

@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ import torch
 from safetensors.torch import save_file
 
 from bench import catalog
-from bench.errors import DataError, UsageError, WeightsMissing
+from bench.errors import CannotDo, DataError, UsageError, WeightsMissing
 from bench.evaluation import examine, following
 from bench.protocol import FreedRow, Protocol
+from bench.tasks import task
 from bench.types import Vocabulary
 from bench.workplace import load_dataset, model_used, weights_digest
 from models.xdecoder import checkpoint
+from models.xdecoder.answers import XDecoder
 from models.xdecoder.cards import CARDS, variant_of
 from models.xdecoder.config import VARIANTS
 from models.xdecoder.convert import official_state_dict
@@ -154,8 +157,6 @@ def test_weights_in_any_form_fill_a_model_by_name(form, model, tmp_path):
     ("variant", "queries"), [("xdecoder-T", 201), ("xdecoder-L", 101), ("xdecoder-L-IN21K", 201)]
 )
 def test_an_official_file_is_known_by_its_shapes(variant, queries, tmp_path):
-    from models.xdecoder.answers import XDecoder
-
     config = VARIANTS[variant].with_queries(queries)
     with torch.device("meta"):
         shapes = XDecoder(config).state_dict()
@@ -243,6 +244,13 @@ def test_the_runner_asks_a_model_as_the_card_wants_it(model):
     assert asked.config.decoder.freed_row.value == "image"
     assert model.config.decoder.freed_row.value == "one-past-image"
     assert following("no model that follows", card) == "no model that follows"
+
+
+def test_a_model_without_an_answer_head_is_not_asked_questions(model):
+    with pytest.raises(CannotDo, match="no answer head"):
+        task("vqa").question_for(model)
+    able = XDecoder(replace(VARIANTS["xdecoder-nano"], answers=("yes", "no")))
+    assert task("vqa").question_for(able) is task("vqa").questions[0]
 
 
 def test_bfloat16_is_near_float32_and_leaves_as_float32(model):
