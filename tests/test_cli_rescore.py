@@ -203,6 +203,20 @@ def test_runs_that_cannot_be_compared_say_why(bench: Bench) -> None:
     assert "their metric definitions differ (ap.annotation_zero)" in result.stderr
 
 
+def test_rules_of_a_metric_that_neither_was_scored_by_are_no_obstacle(bench: Bench) -> None:
+    ours = bench.run("--task", "panoptic", limit=2)
+    theirs = bench.run("--task", "panoptic", "--protocol", "xdecoder-v2", limit=2)
+    found = bench.json("compare", ours["key"], theirs["key"], "--resamples", "100")
+    assert list(found["scores"]) == ["panoptic"]
+
+
+def test_a_run_is_not_compared_with_itself(bench: Bench) -> None:
+    run = bench.run(limit=2)
+    result = bench("compare", "colour", run["key"])
+    assert result.exit_code == 2
+    assert f"are one run, {run['key']}: name two" in result.stderr
+
+
 def test_a_name_that_means_several_runs_is_not_guessed(bench: Bench) -> None:
     runs = [bench.run(limit=2), bench.run("--protocol", "native", limit=2)]
     runs.append(bench.run("--protocol", "xdecoder-v2", limit=2))

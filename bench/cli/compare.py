@@ -57,12 +57,14 @@ def _pair(ours: str, theirs: str, store: "Store", dataset: str | None) -> "tuple
     """The two runs that the names mean: those on one dataset, under one card where there are some.
 
     Raises:
-        UsageError: several pairs would do.
+        UsageError: several pairs would do, or none.
     """
     from bench.cli.runs import listed, runs_named
 
     left, right = runs_named(ours, store, dataset), runs_named(theirs, store, dataset)
-    pairs = [(a, b) for a, b in product(left, right) if a.key != b.key] or [(left[0], right[0])]
+    pairs = [(a, b) for a, b in product(left, right) if a.key != b.key]
+    if not pairs:
+        raise UsageError(f"'{ours}' and '{theirs}' are one run, {left[0].key}: name two.")
     for alike in (_on_one_dataset, _under_one_card):
         pairs = [pair for pair in pairs if alike(*pair)] or pairs
     if len(pairs) > 1:
