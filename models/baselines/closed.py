@@ -101,6 +101,17 @@ def assign(own: Sequence[str], vocabulary: Vocabulary) -> tuple[int | None, ...]
     )
 
 
+def rest_column(vocabulary: Vocabulary) -> int | None:
+    """The column for «none of these»: the background's, or that of a class called so (VOC).
+
+    `None` where there is neither; then only the ratios among the classes are kept.
+    """
+    if vocabulary.background is not None:
+        return len(vocabulary)
+    spelled = [name.lower() for name in vocabulary.names]
+    return spelled.index("background") if "background" in spelled else None
+
+
 def recolumned(logits: Tensor, stands_for: Sequence[int | None], vocabulary: Vocabulary) -> Tensor:
     """Class logits in the columns of `vocabulary`.
 
@@ -111,16 +122,16 @@ def recolumned(logits: Tensor, stands_for: Sequence[int | None], vocabulary: Voc
 
     Returns:
         (query, column): the logarithm of the summed probability of the own classes that stand for
-        each label; «no object» and classes that stand for nothing go to the background's column,
-        where there is one.
+        each label; «no object» and classes that stand for nothing go to `rest_column`.
     """
     own = logits.float().softmax(dim=-1)
     shares = own.new_zeros(len(stands_for) + 1, vocabulary.columns)
     for index, label in enumerate(stands_for):
         if label is not None:
             shares[index, label] = 1
-    if vocabulary.background is not None:
-        shares[:, -1] += 1 - shares.sum(dim=1)
+    rest = rest_column(vocabulary)
+    if rest is not None:
+        shares[:, rest] += 1 - shares.sum(dim=1)
     return (own @ shares).log().clamp(min=IMPOSSIBLE)
 
 
@@ -136,7 +147,7 @@ class ClosedClassifier(Pretrained):
 
     def notes_about(self, vocabulary: Vocabulary) -> tuple[str, ...]:
         """What a reader of its scores on this vocabulary must know."""
-        found = set(assign(self.classes, vocabulary))
+        found = {*assign(self.classes, vocabulary), rest_column(vocabulary)}
         absent = [name for label, name in enumerate(vocabulary.names) if label not in found]
         known = len(vocabulary) - len(absent)
         note = f"closed vocabulary: {known} of {len(vocabulary)} classes are among its own"

@@ -42,6 +42,12 @@ def test_prompts_are_names_too():
     assert assign(["cat", "dog"], asked) == (0, None)
 
 
+def test_a_class_called_background_is_what_none_of_its_classes_is():
+    asked = Vocabulary(("background", "cat"), background=None)
+    found = recolumned(torch.zeros(1, 3), assign(["cat", "zebra"], asked), asked)
+    torch.testing.assert_close(found.exp(), torch.tensor([[2 / 3, 1 / 3]]))
+
+
 @given(st.lists(st.none() | st.integers(0, 2), min_size=1, max_size=6), st.booleans())
 def test_no_probability_is_lost_or_made(stands_for, prompted):
     asked = Vocabulary(("a", "b", "c"), background="background" if prompted else None)

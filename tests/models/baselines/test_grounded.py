@@ -220,3 +220,19 @@ def test_masks_do_not_depend_on_the_other_boxes(built, name):
     masks = sam.masks(image, boxes)
     assert len(masks) == 20
     assert sam.masks(image, boxes[17:18]) == masks[17:18]
+
+
+def test_sams_masks_of_boxes_are_those_of_its_own_processor(built):
+    sam, (image,) = built("grounding-dino-b-sam-h").segmenter, tiny.pictures(1)
+    boxes = [[3.0, 2.0, 20.0, 15.0], [0.0, 5.0, 36.0, 24.0]]
+    processor = transformers.SamProcessor(sam.processor)
+    inputs = processor(image, input_boxes=[boxes], return_tensors="pt")
+    answer = sam.ask(
+        {name: inputs[name].float() for name in ("pixel_values", "input_boxes")},
+        multimask_output=False,
+    )
+    (own,) = processor.image_processor.post_process_masks(
+        answer.pred_masks, inputs["original_sizes"], inputs["reshaped_input_sizes"]
+    )
+    for mine, theirs in zip(sam.masks(image, torch.tensor(boxes)), own[:, 0], strict=True):
+        assert (mine.decode() == theirs.numpy()).mean() > 0.995
