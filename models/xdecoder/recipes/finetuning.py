@@ -23,17 +23,17 @@ from models.xdecoder.recipes.pretraining import BACKBONE_AND_TEXT, COCO, PRETRAI
 from models.xdecoder.weights import PAPER, LossWeights, Supervision
 
 NOTHING = LossWeights(
-    mask_class=0,
-    mask_bce=0,
-    mask_dice=0,
-    noun=0,
-    referred_class=0,
-    referred_bce=0,
-    referred_dice=0,
-    captioning=0,
-    retrieval=0,
-    retrieval_tokens=0,
-    retrieval_pooled=0,
+    mask_class=0.0,
+    mask_bce=0.0,
+    mask_dice=0.0,
+    noun=0.0,
+    referred_class=0.0,
+    referred_bce=0.0,
+    referred_dice=0.0,
+    captioning=0.0,
+    retrieval=0.0,
+    retrieval_tokens=0.0,
+    retrieval_pooled=0.0,
 )
 """No loss at all, to add the ones of a task to."""
 
@@ -111,8 +111,8 @@ MASK_EMBEDDING = (*CLASS_EMBEDDING, "decoder.masks.")
 """1.05 million: class embedding and mask head."""
 QUERIES = (*MASK_EMBEDDING, "decoder.queries.", "decoder.query_positions.")
 """1.15 million: these and the latent queries."""
-WHOLE_DECODER = ("decoder.", "pixel_decoder.", "words.", "pooled.")
-"""38.3 million: all but backbone and text encoder."""
+WHOLE_DECODER = ("decoder.",)
+"""38.3 million."""
 
 EFFICIENT = {
     "class": CLASS_EMBEDDING,
