@@ -322,6 +322,8 @@ def _blame(model: str, ids: Sequence[str]) -> Iterator[None]:
     """Name the images that a model, or the use of its answer, failed on."""
     try:
         yield
+    except DataError:  # a kept answer that is damaged: its message says all, and no model failed
+        raise
     except Exception as error:
         about = f"image {ids[0]!r}" if len(ids) == 1 else f"{len(ids)} images from {ids[0]!r} on"
         said = f"{type(error).__name__}: {error}".strip().rstrip(".")

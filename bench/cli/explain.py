@@ -48,15 +48,21 @@ def explain(
     from bench.cli.runs import one_run
     from bench.explain import explain as explained
     from bench.explain import walk
-    from bench.rescore import dataset_of, needing_a_run
+    from bench.fields import fields
+    from bench.rescore import WORDS, dataset_of, needing_a_run
     from bench.store import Store
+    from bench.types import Vocabulary
 
     store, search = Store(results), tuple(specs or ())
     record = one_run(run, store, dataset)
 
+    words: dict[str, Vocabulary] = {}
+
     def reachable(card: "Protocol") -> bool:
-        words = dataset_of(record, card, data=data, specs=search).vocabulary
-        return not needing_a_run(record, card, words)
+        asked = str([fields(card)[field] for field in WORDS])
+        if asked not in words:
+            words[asked] = dataset_of(record, card, data=data, specs=search).vocabulary
+        return not needing_a_run(record, card, words[asked])
 
     way = walk(card_for(record, start, (), search), card_for(record, to, (), search), reachable)
     found = explained(
