@@ -88,18 +88,22 @@ def retrieve_region(
     """The image that fits a text best, and the region in it that the text points at."""
     if not len(images):
         raise ValueError("there must be an image to choose")
-    scores = np.concatenate([similarity(model, image, [text], ranking) for image in images])
+    written = np.asarray(model.embed_texts([text]))
+    scores = np.concatenate([similarity(model, image, written, ranking) for image in images])
     best = int(scores.argmax())
     mask, _ = find_region(model, images[best], text, finding)
     return FoundRegion(best, scores, mask)
 
 
 def similarity(
-    model: ImageTextEncoder, image: Image, texts: Sequence[str], card: Card
+    model: ImageTextEncoder,
+    image: Image,
+    written: Float[np.ndarray, "text channel"],
+    card: Card,
 ) -> Float[np.ndarray, " text"]:
-    """How well each text fits an image: inner products, comparable between images."""
+    """How well each text, embedded before, fits an image; comparable between images."""
     (pictured,) = np.asarray(model.embed_images([resize(image, card.resize)]))
-    fits: np.ndarray = np.asarray(model.embed_texts(texts)) @ pictured
+    fits: np.ndarray = written @ pictured
     return fits
 
 

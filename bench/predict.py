@@ -267,6 +267,8 @@ class _Ranking:
     texts: tuple[str, ...]
     finding: Card | None = None
     finder: ReferringSegmenter | None = None
+    written: np.ndarray | None = None
+    """The texts' embeddings, made when the first image is seen."""
     seen: list[tuple[str, np.ndarray]] = field(default_factory=list)
     best: dict[str, tuple[float, Frame]] = field(default_factory=dict)
 
@@ -293,7 +295,9 @@ class _Ranking:
         return cls(task, followed, card, request.asked.texts)
 
     def see(self, frame: Frame) -> Iterator[Answer]:
-        scores = similarity(self.model, frame.image, self.texts, self.card)
+        if self.written is None:
+            self.written = np.asarray(self.model.embed_texts(self.texts))
+        scores = similarity(self.model, frame.image, self.written, self.card)
         self.seen.append((frame.name, scores))
         for text, score in zip(self.texts, scores.tolist(), strict=True):
             if text not in self.best or score > self.best[text][0]:
