@@ -3,7 +3,9 @@
 import string
 
 import numpy as np
-import transformers
+import pytest
+
+transformers = pytest.importorskip("transformers", reason="the extra 'baselines' is optional")
 
 LETTERS = tuple(string.ascii_lowercase + string.digits + ".,?")
 
