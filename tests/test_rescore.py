@@ -196,6 +196,23 @@ def test_rounded_masks_are_said_and_move_little(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("dataset", "model"),
+    [
+        ("shapes-referring", "colour"),
+        ("shapes-retrieval", "xdecoder-nano"),
+        ("shapes-caption", "xdecoder-nano"),
+    ],
+)
+def test_every_task_is_rescored_from_its_answers(tmp_path: Path, dataset: str, model: str) -> None:
+    place = Workplace(tmp_path, tmp_path / "data", keep_raw=Numbers.EXACT)
+    weights = None if model == "colour" else "random"
+    job = Job(model=model, dataset=dataset, limit=3, weights=weights)
+    record = ended(run_job(place, job, "cpu"))
+    assert record.scores
+    assert ended(rescore(record, Store(tmp_path), card_of(record))).scores == record.scores
+
+
 # --- the fields of cards -------------------------------------------------------------------------
 
 
