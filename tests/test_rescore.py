@@ -200,8 +200,8 @@ def test_rounded_masks_are_said_and_move_little(tmp_path: Path) -> None:
     ("dataset", "model"),
     [
         ("shapes-referring", "colour"),
-        ("shapes-retrieval", "xdecoder-nano"),
-        ("shapes-caption", "xdecoder-nano"),
+        pytest.param("shapes-retrieval", "xdecoder-nano", marks=pytest.mark.slow),
+        pytest.param("shapes-caption", "xdecoder-nano", marks=pytest.mark.slow),
     ],
 )
 def test_every_task_is_rescored_from_its_answers(tmp_path: Path, dataset: str, model: str) -> None:
