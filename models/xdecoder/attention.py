@@ -102,10 +102,19 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def remember(
-        self, keys: Float[Tensor, "batch key width"], values: Float[Tensor, "batch key width"]
+        self,
+        keys: Float[Tensor, "batch key width"],
+        values: Float[Tensor, "batch key width"],
+        shift: Float[Tensor, " width"] | None = None,
     ) -> KeysValues:
-        """Project what will be attended."""
-        return KeysValues(self._project(keys, part=1), self._project(values, part=2))
+        """Project what will be attended; `shift` is added to every key and value.
+
+        It is projected once and added to the bias. So if keys and values take no gradient, and
+        the shift does, none is worked out for every place.
+        """
+        return KeysValues(
+            self._project(keys, part=1, shift=shift), self._project(values, part=2, shift=shift)
+        )
 
     def ask(
         self,
@@ -129,11 +138,17 @@ class Attention(nn.Module):
         return self.ask(queries, self.remember(keys, values), allowed)
 
     def _project(
-        self, x: Float[Tensor, "batch row width"], *, part: int
+        self,
+        x: Float[Tensor, "batch row width"],
+        *,
+        part: int,
+        shift: Float[Tensor, " width"] | None = None,
     ) -> Float[Tensor, "batch head row depth"]:
-        """The queries (part 0), keys (1) or values (2) of `x`."""
+        """The queries (part 0), keys (1) or values (2) of `x`, or of `x` plus a shift."""
         weight = self.in_proj.weight.chunk(3)[part]
         bias = self.in_proj.bias.chunk(3)[part]
+        if shift is not None:
+            bias = bias + weight @ shift
         return linear(x, weight, bias).reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
 
 

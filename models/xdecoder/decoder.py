@@ -152,9 +152,13 @@ class Decoder(nn.Module):
         """One level as keys (with the place's position) and values."""
         features = self.project[index](image.levels[index])
         size = (features.shape[2], features.shape[3])
-        values = features.flatten(2).mT + self.level_embedding.weight[index]
+        values, shift = features.flatten(2).mT, self.level_embedding.weight[index]
         position = sine_position(*size, values.shape[2], device=values.device).flatten(0, 1)
-        return Level(size, values + position.to(values.dtype), values)
+        if features.requires_grad or not shift.requires_grad:
+            # Added in the released order, to which masks close to their threshold are sensitive.
+            values = values + shift
+            return Level(size, values + position.to(values.dtype), values)
+        return Level(size, values + position.to(values.dtype), values, shift)
 
     def _read(
         self, x: Float[Tensor, "batch row width"], rows: Rows, image: ImageFeatures

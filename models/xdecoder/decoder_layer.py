@@ -33,6 +33,9 @@ class Level:
     size: tuple[int, int]
     keys: Float[Tensor, "batch place width"]
     values: Float[Tensor, "batch place width"]
+    shift: Float[Tensor, " width"] | None = None
+    """What is still to be added to every key and value: the level's embedding, where it learns
+    from frozen maps."""
 
 
 class DecoderLayer(nn.Module):
@@ -58,7 +61,7 @@ class DecoderLayer(nn.Module):
         looking: int,
     ) -> tuple[Float[Tensor, "batch row width"], LayerMemory]:
         """The states after the layer, and what its attentions attended."""
-        seen = self.cross.remember(level.keys, level.values)
+        seen = self.cross.remember(level.keys, level.values, level.shift)
         looked = self.look(x[:, :looking], positions[:, :looking], seen, view)
         x = torch.cat((looked, x[:, looking:]), dim=1)
         heard = self.hear(x, positions)

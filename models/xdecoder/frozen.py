@@ -23,8 +23,9 @@ from models.xdecoder.views import Shown, digest
 from models.xdecoder.weights import Supervision
 
 LEVELS = ("stride32", "stride16", "stride8")
-STRIDE = 4
-"""Of masks."""
+TRAINED_PIXELS = 1024 * 1024
+FEWEST = 1024
+"""Points at which masks are compared, at least: every place of an image of 128 x 128 pixels."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,11 @@ class Frozen:
     def features(self, shown: Sequence[Shown]) -> ImageFeatures:
         """What the decoder is given of views of one size."""
         found = [self.cache.get(self._image_key(of), partial(self._see, of)) for of in shown]
-        batch = {name: torch.cat([f[name] for f in found]) for name in found[0]}
-        batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
+        batch = {name: self._together([f[name] for f in found]) for name in found[0]}
         coarse, middle, fine = (batch[name] for name in LEVELS)
         return ImageFeatures(
             (coarse, middle, fine),
-            MaskFeatures(batch["masks"], nn.Identity()),  # finished: nothing is left to convolve
+            MaskFeatures.finished(batch["masks"], [batch[f"masks {name}"] for name in LEVELS]),
             batch["pooled"],
             input_size=shown[0].size,
             padded_size=(coarse.shape[2] * DIVISOR, coarse.shape[3] * DIVISOR),
@@ -85,7 +85,14 @@ class Frozen:
     def _see(self, shown: Shown) -> Tensors:
         image = self.model.see(shown.image[None])
         levels = dict(zip(LEVELS, image.levels, strict=True))
-        return {**levels, "masks": image.masks.full(), "pooled": image.pooled}
+        sizes = {name: (level.shape[2], level.shape[3]) for name, level in levels.items()}
+        masks = {f"masks {name}": image.masks.at(size) for name, size in sizes.items()}
+        return {**levels, "masks": image.masks.full(), **masks, "pooled": image.pooled}
+
+    def _together(self, one_each: Sequence[Tensor]) -> Tensor:
+        """Tensors of single images as a batch, on the model's device; a single one as it is."""
+        batch = one_each[0] if len(one_each) == 1 else torch.cat(list(one_each))
+        return batch.to(self.model.device)
 
     @torch.no_grad()
     def _decode(self, shown: Shown) -> Tensors:
@@ -126,6 +133,10 @@ def _versions(*modules: nn.Module) -> list[tuple[int, int]]:
 
 
 def fitting(supervision: Supervision, padded_size: tuple[int, int]) -> Supervision:
-    """The same with no more points than a mask has places: small images need fewer."""
-    height, width = (side // STRIDE for side in padded_size)
-    return replace(supervision, points=min(supervision.points, height * width))
+    """The same with points as dense as in training, but not fewer than `FEWEST`.
+
+    Training compares masks of 1024 x 1024 pixels, the size of its crops, at all of its points.
+    """
+    share = padded_size[0] * padded_size[1] / TRAINED_PIXELS
+    points = max(round(supervision.points * share), FEWEST)
+    return replace(supervision, points=min(points, supervision.points))

@@ -6,6 +6,7 @@ rounding. The attention maps between layers need masks at the sizes of the coars
 there the features are resized once per level, and the products are taken on the small grid.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
@@ -62,6 +63,18 @@ class MaskFeatures:
         self._with_gradient = torch.is_grad_enabled()
         self._full: Tensor | None = None
         self._at: dict[tuple[int, int], Tensor] = {}
+
+    @classmethod
+    def finished(
+        cls,
+        full: Float[Tensor, "batch mask_channel height width"],
+        resized: Sequence[Float[Tensor, "batch mask_channel _ _"]],
+    ) -> "MaskFeatures":
+        """Features that were made before: at stride 4, and at the sizes of attention maps."""
+        features = cls(full, nn.Identity())
+        features._full = full
+        features._at = {(maps.shape[2], maps.shape[3]): maps for maps in resized}
+        return features
 
     def one(self, index: int) -> "MaskFeatures":
         """The mask features of one image of the batch, still as a batch."""
