@@ -46,6 +46,10 @@ class TensorCache:
         self._round = 0
         self._folder: Path | None = None
 
+    def __deepcopy__(self, memo: dict[int, object]) -> "TensorCache":
+        """An empty one: who copies a model means to change it."""
+        return TensorCache(self.memory, self.disk)
+
     def begin(self) -> None:
         """Begin a round: what it does not use may go."""
         self._round += 1

@@ -1,6 +1,7 @@
 """Few-shot tuning: what is tuned, what stays, and that frozen parts need to run only once."""
 
 import functools
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -310,6 +311,15 @@ def test_a_new_round_takes_the_place_of_what_it_does_not_use() -> None:
     for value in (2, 3, 2, 3):
         cache.get(str(value), functools.partial(numbers, value))
     assert (cache.in_memory, cache.made) == (200, 3)
+
+
+def test_a_copy_of_a_cache_is_empty_and_takes_nothing_with_it() -> None:
+    cache = TensorCache(memory=0, disk=100)
+    cache.get("1", functools.partial(numbers, 1))
+    other = deepcopy(cache)
+    assert (other.on_disk, other.disk) == (0, 100)
+    del other
+    assert torch.equal(cache.get("1", dict)["numbers"], numbers(1)["numbers"])
 
 
 @pytest.mark.parametrize(("memory", "disk"), [(0, 10**9), (0, 0)])
