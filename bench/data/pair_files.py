@@ -236,7 +236,9 @@ def _object(content: bytes) -> dict[str, Any]:
 
 
 def _tar(path: Path) -> Iterable[Shard]:
-    yield Tar(path)
+    tar = Tar(path)
+    len(tar)  # read through now, so that what is wrong with it is said now
+    yield tar
 
 
 _READERS: Mapping[str, Callable[[Path], Iterable[Shard]]] = {

@@ -87,7 +87,9 @@ def test_the_whole_gradient_is_clipped():
 
 def test_the_mean_of_weights_lags_behind_them():
     learner, state, _ = trained(LINE)
-    mean = torch.cat([state.average[name].flatten() for name, _ in learner.model.named_parameters()])
+    mean = torch.cat(
+        [state.average[name].flatten() for name, _ in learner.model.named_parameters()]
+    )
     torch.manual_seed(0)
     start, end = weights(LineLearner()), weights(learner)
     assert 0 < (mean - end).norm() < (start - end).norm()

@@ -1,0 +1,50 @@
+"""Several processes train one model, as one process with the whole batch would."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import LINE, LineLearner, Numbers
+
+from bench.train.loop import begin, distributed, train
+from bench.train.mixture import Mixture
+from bench.train.processes import ALONE, Share, group, spread, use_threads
+
+ACCUMULATED = replace(LINE, accumulate=2, average=0.0)
+
+
+def trained(share: Share, meeting: str) -> dict[str, torch.Tensor]:
+    """The weights after twelve steps as one of several processes."""
+    torch.manual_seed(0)
+    with group(share, "cpu", meeting):
+        learner = LineLearner()
+        state = begin(learner, ACCUMULATED)
+        mixture = Mixture(ACCUMULATED.parts, (Numbers(),), ACCUMULATED.accumulate, share=share)
+        list(train(distributed(learner), mixture, ACCUMULATED, state))
+        return learner.model.state_dict()
+
+
+def work(rank: int, meeting: str, folder: str) -> None:
+    use_threads(1, 2)
+    torch.save(trained(Share(rank, 2), meeting), Path(folder) / f"{rank}.pt")
+
+
+def fail(rank: int, meeting: str) -> None:
+    sys.exit(3 if rank else 0)
+
+
+def test_two_processes_come_to_the_weights_of_one(tmp_path):
+    whole = trained(ALONE, "")
+    spread(work, 2, str(tmp_path))
+    for rank in range(2):
+        part = torch.load(tmp_path / f"{rank}.pt")
+        for name in whole:
+            torch.testing.assert_close(part[name], whole[name], rtol=1e-4, atol=1e-5)
+
+
+def test_when_one_fails_all_end_with_its_exit_code():
+    with pytest.raises(SystemExit) as ended:
+        spread(fail, 2)
+    assert ended.value.code == 3

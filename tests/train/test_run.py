@@ -1,0 +1,155 @@
+"""A run lives in a folder, and goes on there whatever stopped it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from tiny import LINE, LineFamily, Numbers
+
+from bench.errors import DataError, UsageError
+from bench.train import run as runs
+from bench.train.checkpoint import CHECKPOINT_FILE
+from bench.train.journal import JOURNAL_FILE
+from bench.train.loop import Diverged
+from bench.train.run import BEFORE, Run, run
+
+
+@pytest.fixture(autouse=True)
+def _numbers(monkeypatch):
+    monkeypatch.setattr(runs, "open_source", lambda data, root: Numbers())
+
+
+def journal(folder):
+    lines = (folder / JOURNAL_FILE).read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "seconds"} for line in lines]
+
+
+def finished(recipe, folder, **settings):
+    return [*run(recipe, LineFamily(**settings), Run(folder, seconds_between=0))]
+
+
+def test_a_finished_run_leaves_model_recipe_and_journal(tmp_path):
+    events = finished(LINE, tmp_path)
+    assert events[-1].done == LINE.steps
+    assert events[-1].saved
+    assert [line["step"] for line in journal(tmp_path)] == list(range(1, 13))
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "checkpoint.pt",
+        "recipe.json",
+        "journal.jsonl",
+        "line.pt",
+    }
+    assert json.loads((tmp_path / "recipe.json").read_text())["steps"] == 12
+
+
+@pytest.mark.parametrize("stop", [1, 5, 11, 12])
+def test_a_run_that_was_stopped_goes_on_to_the_same_end(tmp_path, stop):
+    finished(LINE, tmp_path / "whole", noise=0.3)
+    for now in run(LINE, LineFamily(noise=0.3), Run(tmp_path / "cut", seconds_between=0)):
+        if now.done == stop:
+            break  # nothing more is done, as after kill -9
+    torch.rand(17)  # another process has another state of random numbers
+    events = finished(LINE, tmp_path / "cut", noise=0.3)
+    assert events[0].done == stop
+    assert journal(tmp_path / "cut") == journal(tmp_path / "whole")
+    whole, cut = (torch.load(tmp_path / name / "line.pt") for name in ("whole", "cut"))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_steps_behind_the_checkpoint_are_done_again(tmp_path):
+    finished(LINE, tmp_path / "whole")
+    place = Run(tmp_path / "cut", seconds_between=0)
+    for now in run(LINE, LineFamily(), place):
+        if now.done == 4:
+            kept = (tmp_path / "cut" / CHECKPOINT_FILE).read_bytes()
+        if now.done == 7:
+            break
+    (tmp_path / "cut" / CHECKPOINT_FILE).write_bytes(kept)
+    with (tmp_path / "cut" / JOURNAL_FILE).open("a") as file:
+        file.write('{"step": 8, "lo')  # cut off in the middle of a line
+    finished(LINE, tmp_path / "cut")
+    assert journal(tmp_path / "cut") == journal(tmp_path / "whole")
+
+
+def test_a_finished_run_is_only_read(tmp_path):
+    finished(LINE, tmp_path)
+    before = (tmp_path / CHECKPOINT_FILE).stat().st_mtime_ns
+    assert [now.done for now in finished(LINE, tmp_path)] == [12]
+    assert (tmp_path / CHECKPOINT_FILE).stat().st_mtime_ns == before
+
+
+def test_another_recipe_in_the_same_folder_is_refused(tmp_path):
+    finished(LINE, tmp_path)
+    with pytest.raises(UsageError, match=r"other settings \(seed\)"):
+        finished(replace(LINE, seed=1), tmp_path)
+
+
+def test_a_broken_checkpoint_is_said(tmp_path):
+    finished(LINE, tmp_path)
+    (tmp_path / CHECKPOINT_FILE).write_bytes(b"PK nothing")
+    with pytest.raises(DataError, match=r"checkpoint\.pt"):
+        finished(LINE, tmp_path)
+
+
+def test_what_is_trained_before_is_begun_with(tmp_path):
+    first = replace(LINE, name="first", steps=3)
+    events = finished(replace(LINE, before=first, steps=1), tmp_path)
+    assert [(now.recipe.name, now.done) for now in events] == [
+        *(("first", n) for n in range(4)),
+        ("line", 0),
+        ("line", 1),
+    ]
+    earlier = torch.load(tmp_path / BEFORE / "line.pt")
+    later = torch.load(tmp_path / "line.pt")
+    assert all((earlier[name] - later[name]).abs().max() < 0.1 for name in earlier)
+
+
+def test_what_is_not_finite_stops_with_its_batch_saved(tmp_path):
+    with pytest.raises(Diverged):
+        finished(LINE, tmp_path, poison=5)
+    (saved,) = tmp_path.glob("diverged-5-0.pt")
+    ((batch,),) = torch.load(saved, weights_only=False)
+    assert batch.x.shape == (8, 1)
+    assert len(journal(tmp_path)) == 4
+
+
+# --- the real thing ------------------------------------------------------------------------------
+
+BENCH = [sys.executable, "-c", "from bench.cli import main; main()"]
+CHANGES = (
+    "steps=5",
+    "before.steps=3",
+    "parts.0.batch=2",
+    "before.parts.0.batch=4",
+    "supervision.points=16",
+)
+SMALL = [word for change in CHANGES for word in ("--set", change)]
+SMALL += ["--threads", "1", "--minutes-between", "0", "--quiet"]
+
+
+def command(folder):
+    return [*BENCH, "train", "nano", "--out", str(folder), *SMALL]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_killed_and_called_again_nano_comes_to_the_same_weights(tmp_path, processes):
+    several = ["--processes", str(processes)]
+    subprocess.run([*command(tmp_path / "whole"), *several], check=True)
+    killed = subprocess.Popen([*command(tmp_path / "cut"), *several], start_new_session=True)
+    lines = tmp_path / "cut" / JOURNAL_FILE
+    while killed.poll() is None and not (lines.exists() and lines.read_text().count("\n") >= 2):
+        time.sleep(0.02)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert len(journal(tmp_path / "cut")) < 5
+    subprocess.run([*command(tmp_path / "cut"), *several], check=True)
+    assert journal(tmp_path / "cut") == journal(tmp_path / "whole")
+    whole, cut = (tmp_path / name / "model.safetensors" for name in ("whole", "cut"))
+    assert whole.read_bytes() == cut.read_bytes()
