@@ -14,12 +14,14 @@ import numpy as np
 
 from bench import catalog
 from bench.data.augmentation import shown
+from bench.data.captions import KarpathyOptions, read_karpathy
 from bench.data.coco_instances import mask_of
 from bench.data.coco_json import CocoFile, read_coco
 from bench.data.dataset import Dataset
 from bench.data.nouns import nouns_of
-from bench.data.opening import open_dataset
+from bench.data.opening import home_of, open_dataset
 from bench.data.order import Order
+from bench.data.refs import RefsOptions, read_refs
 from bench.errors import DataError, DataMissing, UsageError
 from bench.recipe import Annotated, Captioned, Example, Examples, Pointed, Split, View
 from bench.types import VOID, LabelMap, Panoptic, Segment
@@ -62,7 +64,7 @@ class LeftOut:
     @classmethod
     def of(cls, splits: Iterable[Split], root: Path) -> "LeftOut":
         """All images of some splits."""
-        return cls({of: frozenset(map(key_of, opened(of, root).images.ids)) for of in splits})
+        return cls({of: frozenset(map(key_of, _listed(of, root))) for of in splits})
 
     def __contains__(self, key: Key) -> bool:
         return any(key in keys for keys in self.keys.values())
@@ -75,6 +77,20 @@ class LeftOut:
             "and are left out"
             for of, keys in self.keys.items()
         )
+
+
+def _listed(of: Split, root: Path) -> Iterable[str]:
+    """The names of a split's images, whether or not the images themselves are there."""
+    spec = catalog.dataset(of.dataset)
+    home, images = home_of(spec, root), spec.split(of.split)[1].images
+    match images.options:
+        case KarpathyOptions(json_file=file, parts=parts):
+            return [i.path for i in read_karpathy(home.file(file)) if i.part in parts]
+        case RefsOptions(refs=refs, objects=objects, part=part):
+            return read_refs(home.file(refs), home.file(objects), part, home).objects
+        case _:
+            assert images.format.images is not None  # or the spec would not have been read
+            return images.format.images(images.options, home).ids
 
 
 # --- segments, phrases and captions --------------------------------------------------------------

@@ -175,12 +175,14 @@ def captions(source, positions):
     return [example.captions[0] for example in found]
 
 
+@pytest.mark.slow  # `datasets` waits for five seconds before it begins a stream again
 def test_an_epoch_of_a_stream_has_every_pair_once_and_the_next_another_order(stream):
     first, second = (captions(stream(), range(s, s + COUNT)) for s in (0, COUNT))
     assert sorted(first) == sorted(second) == TEXTS
     assert first != second
 
 
+@pytest.mark.slow
 def test_a_stream_goes_on_from_any_position(stream):
     whole = captions(stream(), range(12))
     source = stream()
