@@ -35,23 +35,32 @@ def confusion(prediction: LabelMap, truth: LabelMap, classes: int) -> Int[np.nda
 def _sparse(prediction: LabelMap, truth: LabelMap, classes: int) -> dict[str, np.ndarray]:
     """The non-zero entries of the confusion matrix."""
     runs = PairRuns.of(truth, prediction)
-    true, true_names = _numbered(runs.left, classes, "true")
-    said, said_names = _numbered(runs.right, classes, "predicted")
-    table = runs.table(true, said, (len(true_names), len(said_names)))
-    rows, columns = np.nonzero(table)
-    scored = true_names[rows] != VOID
-    rows, columns = rows[scored], columns[scored]
+    width = classes - VOID
+    codes = _from_void(runs.left, classes, "true")
+    codes *= width
+    codes += _from_void(runs.right, classes, "predicted")
+    if width * width <= DENSE:
+        counts = np.bincount(codes, weights=runs.lengths)
+        pairs = np.flatnonzero(counts)
+        pixels = counts[pairs]
+    else:
+        pairs, places = np.unique(codes, return_inverse=True)
+        pixels = np.bincount(places, weights=runs.lengths, minlength=len(pairs))
+    true, said = np.divmod(pairs, width)
+    scored = true > 0
     return {
-        "true": true_names[rows].astype(np.int32),
-        "said": said_names[columns].astype(np.int32),
-        "pixels": table[rows, columns],
+        "true": (true[scored] + VOID).astype(np.int32),
+        "said": (said[scored] + VOID).astype(np.int32),
+        "pixels": pixels[scored].astype(np.int64),
     }
 
 
-def _numbered(
-    labels: Int[np.ndarray, " run"], classes: int, what: str
-) -> tuple[Int[np.ndarray, " run"], Int[np.ndarray, " present"]]:
-    """Labels numbered from 0 among those present, and the labels present."""
+DENSE = 2**20
+"""Up to so many pairs of labels a table of all of them is cheaper than sorting those there are."""
+
+
+def _from_void(labels: Int[np.ndarray, " run"], classes: int, what: str) -> Int[np.ndarray, " run"]:
+    """Labels counted from 0, which stands for void."""
     shifted = labels.astype(np.intp)
     shifted -= VOID
     # Read without their sign, negative numbers are the greatest.
@@ -60,10 +69,7 @@ def _numbered(
             f"{what} labels must be in 0..{classes - 1} or {VOID} for void, found "
             f"{labels.min()}..{labels.max()}"
         )
-    present = np.flatnonzero(np.bincount(shifted, minlength=1))
-    number = np.zeros(classes - VOID, np.intp)
-    number[present] = np.arange(len(present))
-    return number[shifted], present + VOID
+    return shifted
 
 
 class MeanIoU:
