@@ -1,6 +1,6 @@
-"""Pretraining as the paper describes it (sections 3.4, 4.1; appendix A.1), and as it was released.
+r"""Pretraining as the paper describes it (sections 3.4, 4.1; appendix A.1), and as it was released.
 
-    torchrun --nnodes 4 --nproc-per-node 8 --no-python \\
+    torchrun --nnodes 4 --nproc-per-node 8 --no-python \
         bench train pretrain-T --device cuda --out runs/T
 
 Both begin with a backbone and a text encoder that were trained together on image-text pairs (UniCL
