@@ -16,8 +16,8 @@ PYTEST ?= -n 2
 .PHONY: demo test install lint types pytest slow format clean
 
 demo: install
-	@echo "── bench run: colour on shapes-colours, one pass an image for PQ, mAP and mIoU ──"
-	$(BIN)/bench run shapes-colours --model colour --results $(RESULTS)
+	@echo "── bench run: colour on shapes: one pass an image for PQ, AP and mIoU ──"
+	$(BIN)/bench run shapes-colours shapes --model colour --results $(RESULTS)
 
 test: lint types pytest
 
