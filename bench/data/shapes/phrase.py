@@ -1,6 +1,6 @@
 """Phrases that point at exactly one thing of a scene, by what it is or by where it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -56,15 +56,20 @@ def phrases(scene: Scene, *, attributes: int = 2, relations: int = 2) -> tuple[P
     A thing that nothing can tell apart from its twins gets none.
     """
     stream, seen = scene.stream("phrases"), sights(scene)
+    unique = [unique_descriptions(scene, i) for i in range(len(scene.things))]
     chosen: list[Phrase] = []
     for i in range(len(scene.things)):
         for kind, texts, most in (
-            (Kind.ATTRIBUTE, [f"the {d}" for d in unique_descriptions(scene, i)], attributes),
-            (Kind.RELATION, list(_relations(scene, seen, i)), relations),
+            (Kind.ATTRIBUTE, [f"the {d}" for d in unique[i]], attributes),
+            (Kind.RELATION, list(_relations(scene, seen, unique, i)), relations),
         ):
             texts = list(dict.fromkeys(texts))
             chosen += [Phrase(t, kind, i) for t in stream.sample(texts, min(most, len(texts)))]
     return tuple(chosen)
+
+
+Unique = Sequence[tuple[Description, ...]]
+"""For each thing of a scene, the descriptions that fit it alone."""
 
 
 def unique_descriptions(scene: Scene, thing: int) -> tuple[Description, ...]:
@@ -77,7 +82,7 @@ def unique_descriptions(scene: Scene, thing: int) -> tuple[Description, ...]:
     )
 
 
-def _relations(scene: Scene, seen: tuple[Sight, ...], i: int) -> Iterator[str]:
+def _relations(scene: Scene, seen: tuple[Sight, ...], unique: Unique, i: int) -> Iterator[str]:
     """Phrases that fit thing `i` by its place or size among things that fit the same words."""
     for words in descriptions(scene.things[i]):
         rivals = [k for k, thing in enumerate(scene.things) if k != i and words.fits(thing)]
@@ -90,15 +95,15 @@ def _relations(scene: Scene, seen: tuple[Sight, ...], i: int) -> Iterator[str]:
             yield f"the largest {words}"
         if all(is_larger(scene, seen, k, i) for k in rivals):
             yield f"the smallest {words}"
-        yield from _beside(scene, seen, i, words, rivals)
+        yield from _beside(seen, unique, i, words, rivals)
 
 
 def _beside(
-    scene: Scene, seen: tuple[Sight, ...], i: int, words: Description, rivals: list[int]
+    seen: tuple[Sight, ...], unique: Unique, i: int, words: Description, rivals: list[int]
 ) -> Iterator[str]:
     """Phrases that fit thing `i` by its direction from a thing that is known by its own words."""
-    for j in range(len(scene.things)):
-        anchors = unique_descriptions(scene, j) if j != i else ()
+    for j in range(len(seen)):
+        anchors = unique[j] if j != i else ()
         for direction in Direction if anchors else ():
             if _leads(seen[i], seen[j], direction) < CLEAR:
                 continue
