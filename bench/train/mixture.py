@@ -41,12 +41,12 @@ class Mixture(Dataset[tuple[Any, ...]]):
         for part, source in zip(self.parts, self.sources, strict=True):
             if part.batch % slices:
                 raise UsageError(
-                    f"The batch of {part.batch} of {part.data} cannot be split evenly over "
+                    f"The batch of {part.batch} of {part.data.title} cannot be split evenly over "
                     f"{self.share.world} processes and {self.passes} passes: change "
                     "parts' batch, --processes or accumulate."
                 )
             if not len(source):
-                raise UsageError(f"{part.data} holds nothing to train on.")
+                raise UsageError(f"{part.data.title} holds nothing to train on.")
 
     def __getitem__(self, item: int) -> tuple[Any, ...]:
         """One batch a part."""

@@ -68,7 +68,7 @@ def outlook(recipe: Recipe, family: Family, data: Path, share: Share) -> Outlook
     recipe = recipe.settled(len(sources[0]))
     streams = tuple(
         Stream(
-            repr(part.data),
+            part.data.title,
             len(source),
             part.batch,
             recipe.steps * part.batch / len(source),
@@ -120,7 +120,7 @@ def lines(of: Outlook) -> Iterator[str]:
     for stream in of.streams:
         images = f"{stream.images:,} images" if stream.images < 2**32 else "images without end"
         epochs = f", {stream.epochs:.1f} epochs" if stream.images < 2**32 else ""
-        yield f"  data {stream.data}: {images}, {stream.batch} a step{epochs}"
+        yield f"  {stream.data}: {images}, {stream.batch} a step{epochs}"
         yield from (f"    {note}" for note in stream.notes)
     passes = f", each of {recipe.accumulate} passes" if recipe.accumulate > 1 else ""
     yield f"  {recipe.steps:,} steps{passes}, in {recipe.precision}"

@@ -19,6 +19,7 @@ from bench.train import checkpoint
 from bench.train.journal import Journal
 from bench.train.loop import Diverged, Step, begin, distributed, train
 from bench.train.mixture import Mixture
+from bench.train.plot import plot
 from bench.train.processes import ALONE, Share, meet
 
 BEFORE = "before"
@@ -30,7 +31,7 @@ class Run:
     """Where a recipe is trained, and habits that change no number."""
 
     out: Path
-    """Its folder: checkpoint, journal, model and recipe."""
+    """Its folder: checkpoint, journal and its plot, model and recipe."""
     data: Path = Path("data")
     """Where datasets lie."""
     start: Path | None = None
@@ -94,6 +95,7 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
                 save = first and (last or time.monotonic() - saved >= place.seconds_between)
                 if save:
                     checkpoint.save(place.out, recipe, learner, state)
+                    plot(place.out)
                     saved = time.monotonic()
                 yield Progress(recipe, step.number, step, save)
         except Diverged as error:

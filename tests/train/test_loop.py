@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import LINE, LineLearner, Numbers
+from line_task import LINE, LineLearner, Numbers
 
 from bench.errors import UsageError
 from bench.recipe import Optimiser, Precision

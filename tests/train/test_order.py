@@ -2,7 +2,7 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import LINE, Numbers
+from line_task import LINE, Numbers
 
 from bench.data.order import WINDOW, Order, ShardOrder
 from bench.train.mixture import Mixture

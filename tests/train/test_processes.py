@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import LINE, LineLearner, Numbers
+from line_task import LINE, LineLearner, Numbers
 
 from bench.train.loop import begin, distributed, train
 from bench.train.mixture import Mixture

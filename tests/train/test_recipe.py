@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import LINE
+from line_task import LINE
 
 from bench.errors import UnknownName, UsageError
 from bench.recipe import Cosine, Drops, Exact, Jitter, changed

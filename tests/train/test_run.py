@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny import LINE, LineFamily, Numbers
+from line_task import LINE, LineFamily, Numbers
 
 from bench.errors import DataError, UsageError
 from bench.train import run as runs
@@ -43,6 +43,7 @@ def test_a_finished_run_leaves_model_recipe_and_journal(tmp_path):
         "checkpoint.pt",
         "recipe.json",
         "journal.jsonl",
+        "losses.svg",
         "line.pt",
     }
     assert json.loads((tmp_path / "recipe.json").read_text())["steps"] == 12

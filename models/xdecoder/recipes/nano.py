@@ -17,7 +17,7 @@ CROPS = Recipe(
     name="nano-crops",
     about=(
         "Backbone and text encoder alone, on pictures of single things: in place of the UniCL "
-        "weights that larger models begin with (section 4.1). About 12 minutes on two cores."
+        "weights that larger models begin with (section 4.1). About 19 minutes on two cores."
     ),
     model=variant("xdecoder-nano"),
     parts=(Part(ShapesCrops(), 96, Crops()),),
@@ -53,7 +53,7 @@ NANO = Recipe(
         top=TopLayers(masks=5, referred=3, captioning=2, retrieval=2),
         points=512,
     ),
-    steps=15000,
+    steps=11000,
     optimiser=Optimiser(rate=1e-3),
     schedule=Cosine(),
     average=0.995,
