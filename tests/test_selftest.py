@@ -133,7 +133,7 @@ class Captions:
         if self.fault == "needs size" and images[0].shape[0] < 8:
             raise ZeroDivisionError("no patches")
         if self.fault == "hoards" and images[0].shape[0] > 100:
-            self.kept.append(np.ones(2**25, np.uint8))
+            self.kept.append(np.ones(2**27, np.uint8))
         return ["a picture"] * len(images)
 
 
