@@ -34,13 +34,13 @@ Key = int | str
 
 
 def key_of(name: str) -> Key:
-    """What identifies an image across releases: the number at the end of its name, or the name.
+    """What identifies an image across releases: the twelve digits that end its name, or the name.
 
     >>> key_of("COCO_val2014_000000000139.jpg"), key_of("000000000139"), key_of("street_left")
     (139, 139, 'street_left')
     """
     stem = Path(name).stem
-    number = re.search(r"\d+$", stem)
+    number = re.search(r"\d{12}$", stem)
     return int(number.group()) if number else stem
 
 

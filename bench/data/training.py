@@ -7,6 +7,7 @@ from typing import Any
 from bench.data.joined import AnnotatedImages, CaptionedImages
 from bench.data.order import Source
 from bench.data.pairs import PairFiles, PairStream
+from bench.data.questioned import AskedImages, AskedScenes
 from bench.data.shapes.training import TrainingCrops, TrainingScenes
 from bench.recipe import (
     Annotated,
@@ -14,7 +15,9 @@ from bench.recipe import (
     Data,
     HubPairs,
     Pairs,
+    Questions,
     ShapesCrops,
+    ShapesQuestions,
     ShapesScenes,
 )
 
@@ -37,6 +40,10 @@ def _crops(data: ShapesCrops, root: Path) -> Source:
     return TrainingCrops()
 
 
+def _questions(data: ShapesQuestions, root: Path) -> Source:
+    return AskedScenes()
+
+
 def _stream(data: HubPairs, root: Path) -> Source:
     return PairStream(data)
 
@@ -46,6 +53,8 @@ _OPENERS: Mapping[type, Callable[[Any, Path], Source]] = {
     Captioned: CaptionedImages.open,
     Pairs: PairFiles.open,
     HubPairs: _stream,
+    Questions: AskedImages.open,
     ShapesScenes: _scenes,
+    ShapesQuestions: _questions,
     ShapesCrops: _crops,
 }

@@ -3,7 +3,7 @@
 A family of models that can be trained has a module with
 
     RECIPES: Mapping[str, Recipe]
-    learner(recipe, device, start) -> Learner     a model of that recipe with its losses
+    learner(recipe, device, start, answers) -> Learner    a model of that recipe with its losses
 
 Everything here is a value or a protocol; importing it imports no torch.
 """
@@ -17,12 +17,14 @@ from bench.recipe.data import (
     Jitter,
     Pairs,
     Part,
+    Questions,
     ShapesCrops,
+    ShapesQuestions,
     ShapesScenes,
     Split,
     View,
 )
-from bench.recipe.examples import Batching, Example, Examples, Named, Pointed
+from bench.recipe.examples import Batching, Example, Examples, Named, Pointed, Questioned
 from bench.recipe.family import Family, Learner
 from bench.recipe.recipe import Cosine, Drops, Optimiser, Precision, Recipe
 from bench.recipe.settings import changed
@@ -41,7 +43,9 @@ __all__ = [
     "Pairs",
     "HubPairs",
     "ShapesScenes",
+    "Questions",
     "ShapesCrops",
+    "ShapesQuestions",
     "Split",
     "View",
     "Jitter",
@@ -50,6 +54,7 @@ __all__ = [
     "Examples",
     "Named",
     "Pointed",
+    "Questioned",
     "Batching",
     "Family",
     "Learner",

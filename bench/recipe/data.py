@@ -4,6 +4,7 @@ These are values; `bench.data.training` opens what they name.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bench.recipe.examples import Batching
 
@@ -43,6 +44,9 @@ class Split:
     dataset: str
     split: str = "train"
 
+    def __str__(self) -> str:
+        return f"{self.dataset} {self.split}"
+
 
 @dataclass(frozen=True)
 class Annotated:
@@ -68,6 +72,13 @@ class Annotated:
     only_with_phrases: bool = False
     """Images without phrases are left out too."""
 
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        said = [str(of) for of in self.phrases]
+        said += [file for file in (self.grounding, self.captions) if file]
+        return f"{self.of}{' with ' if said else ''}{', '.join(said)}"
+
 
 @dataclass(frozen=True)
 class Captioned:
@@ -75,6 +86,11 @@ class Captioned:
 
     of: Split
     view: View
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        return str(self.of)
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,11 @@ class Pairs:
     view: View
     without: tuple[Split, ...] = ()
     """Images of these are left out, where the files number their images as COCO does."""
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        return ", ".join(self.files)
 
 
 @dataclass(frozen=True)
@@ -103,6 +124,26 @@ class HubPairs:
     shuffled: int = 10_000
     """Pairs that are held to be mixed with one another."""
 
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        return f"{self.name} {self.split}, streamed"
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The questions of a dataset, with people's answers."""
+
+    of: Split
+    view: View
+    answers: int = 3129
+    """So many of the most frequent answers are the candidates."""
+
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        return f"{self.of}, {self.answers} answers"
+
 
 @dataclass(frozen=True)
 class ShapesScenes:
@@ -111,13 +152,33 @@ class ShapesScenes:
     distractors: int = 3
     """Names of nothing that each step's vocabulary has besides."""
 
+    title: ClassVar = "scenes of shapes"
+
 
 @dataclass(frozen=True)
 class ShapesCrops:
     """Pictures of single things of the embedded world, with their names."""
 
+    title: ClassVar = "single things of shapes"
 
-Data = Annotated | Captioned | Pairs | HubPairs | ShapesScenes | ShapesCrops
+
+@dataclass(frozen=True)
+class ShapesQuestions:
+    """Scenes of the embedded world, with a question each."""
+
+    title: ClassVar = "questions about shapes"
+
+
+Data = (
+    Annotated
+    | Captioned
+    | Pairs
+    | HubPairs
+    | Questions
+    | ShapesScenes
+    | ShapesCrops
+    | ShapesQuestions
+)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from bench.types import Image, Segment, Vocabulary
 
@@ -48,6 +48,16 @@ class Named:
     images: tuple[Image, ...]
     vocabularies: tuple[tuple[str, ...], ...]
     labels: Int[np.ndarray, "vocabulary image"]
+
+
+@dataclass(frozen=True, eq=False)
+class Questioned:
+    """Images with a question each."""
+
+    images: tuple[Image, ...]
+    questions: tuple[str, ...]
+    scores: Float[np.ndarray, "image answer"]
+    """How right each candidate answer is, from 0 to 1."""
 
 
 class Batching(Protocol):

@@ -30,6 +30,11 @@ class Family(Protocol):
 
     RECIPES: Mapping[str, Recipe]
 
-    def learner(self, recipe: Recipe, device: str, start: Path | None) -> Learner:
-        """A learner with fresh weights, or with those of a checkpoint."""
+    def learner(
+        self, recipe: Recipe, device: str, start: Path | None, answers: tuple[str, ...]
+    ) -> Learner:
+        """A learner with fresh weights, or with those of a checkpoint.
+
+        `answers` are the candidates where the data are questions, else none.
+        """
         ...

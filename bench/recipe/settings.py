@@ -20,8 +20,10 @@ def changed(recipe: D, settings: Mapping[str, str]) -> D:
     """A recipe with some of its fields changed, as `--set` names them.
 
     A dot reaches into what is nested, a number into a row: `optimiser.rate=3e-4`,
-    `parts.0.batch=16`, `before.steps=100`. Steps take the place of epochs and the other way round;
-    with `steps` alone, a recipe that is trained before keeps its share of the length.
+    `parts.0.batch=16`, `before.steps=100`. Rows are JSON: `optimiser.betas=[0.9,0.98]`.
+
+    Steps take the place of epochs and the other way round; with `steps` alone, a recipe that is
+    trained before keeps its share of the length.
 
     Raises:
         UnknownName: there is no such field.
@@ -59,7 +61,10 @@ def _changed(of: Any, path: list[str], asked: str, value: str) -> Any:
 
 def _parsed(hint: Any, asked: str, value: str) -> Any:
     try:
-        return TypeAdapter(hint).validate_strings(value)
+        adapter: TypeAdapter[Any] = TypeAdapter(hint)
+        if value.startswith(("[", "{")):
+            return adapter.validate_json(value)
+        return adapter.validate_strings(value)
     except ValidationError as error:
         raise UsageError(f"{asked}: {error.errors()[0]['msg']}.") from None
     except PydanticSchemaGenerationError:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bench.data.questioned import answers_of
 from bench.data.training import open_source
 from bench.recipe import Family, Recipe
 from bench.train.loop import ParameterGroup, parameter_groups, trained_model
@@ -78,7 +79,7 @@ def outlook(recipe: Recipe, family: Family, data: Path, share: Share) -> Outlook
     )
     slices = share.world * recipe.accumulate
     Mixture(recipe.parts, sources, recipe.accumulate, recipe.seed, share)  # checks the split
-    learner: Any = family.learner(recipe, "cpu", None)
+    learner: Any = family.learner(recipe, "cpu", None, answers_of(sources))
     groups = parameter_groups(learner, recipe.optimiser)
     single = tuple(replace(part, batch=1) for part in recipe.parts)
     kept = _kept(learner, Mixture(single, sources, 1, recipe.seed)[0])

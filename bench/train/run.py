@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from bench.data.questioned import answers_of
 from bench.data.training import open_source
 from bench.errors import UsageError
 from bench.recipe import Family, Recipe
@@ -77,7 +78,7 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
     parts = tuple(open_source(part.data, place.data) for part in recipe.parts)
     recipe = recipe.settled(len(parts[0]))
     mixture = Mixture(recipe.parts, parts, recipe.accumulate, recipe.seed, place.share)
-    learner = family.learner(recipe, place.device, start)
+    learner = family.learner(recipe, place.device, start, answers_of(parts))
     assert isinstance(learner, torch.nn.Module)
     state = begin(learner, recipe)
     checkpoint.load(place.out, recipe, learner, state)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.recipe import Example, Examples, Named
+from bench.recipe import Example, Examples, Named, Questioned
 from bench.types import Vocabulary
 from models.xdecoder.batch import (
     Concept,
@@ -22,6 +22,7 @@ from models.xdecoder.batch import (
     SegmentationBatch,
 )
 from models.xdecoder.crops import CropBatch
+from models.xdecoder.questions import QuestionBatch
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,17 @@ def _classes(vocabulary: Vocabulary, chance: np.random.Generator) -> tuple[Conce
         Concept(_one(vocabulary.templates, chance).format(word), name)
         for word, name in zip(words, names, strict=True)
     )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Images with a question each."""
+
+    def __call__(self, data: Questioned, chance: np.random.Generator) -> QuestionBatch:
+        """See `bench.recipe.Batching`."""
+        return QuestionBatch(
+            torch.from_numpy(np.stack(data.images)), data.questions, torch.from_numpy(data.scores)
+        )
 
 
 def _stacked(data: Examples) -> Tensor:

@@ -4,6 +4,7 @@ One call is one pass of a step, so that several processes can exchange gradients
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from models.xdecoder.crops import CropLearner, CropSupervision
 from models.xdecoder.gather import Alone, Gathered
 from models.xdecoder.objectives import Objectives
 from models.xdecoder.points import drawn_from
+from models.xdecoder.questions import QuestionLearner, QuestionSupervision
 from models.xdecoder.weights import Supervision
 
 
@@ -41,15 +43,29 @@ class ObjectivesLearner(nn.Module):
 _LEARNERS: dict[type, Callable[..., nn.Module]] = {
     Supervision: ObjectivesLearner,
     CropSupervision: CropLearner,
+    QuestionSupervision: QuestionLearner,
 }
 """By what a recipe's `supervision` is."""
 
 
-def learner(recipe: Recipe, device: str, start: Path | None = None) -> nn.Module:
-    """A learner with fresh weights (from the recipe's seed), or with those of a checkpoint."""
+def learner(
+    recipe: Recipe, device: str, start: Path | None = None, answers: tuple[str, ...] = ()
+) -> nn.Module:
+    """A learner with fresh weights (from the recipe's seed), or with those of a checkpoint.
+
+    With `answers` the model has a head for them, fresh unless the checkpoint has the same ones.
+    """
     torch.manual_seed(recipe.seed)
-    model = XDecoder(recipe.model, recompute=recipe.recompute)
+    model = XDecoder(replace(recipe.model, answers=answers), recompute=recipe.recompute)
     if start is not None:
-        model.load_state_dict(load(start, model.config).state_dict())
+        begun = load(start, recipe.model)
+        kept = model if begun.config.answers != answers else begun
+        head = {name: w for name, w in kept.state_dict().items() if name.startswith(HEAD)}
+        body = {name: w for name, w in begun.state_dict().items() if not name.startswith(HEAD)}
+        model.load_state_dict({**body, **head})
     model.to(torch.device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch lists no overload for it alone
     return _LEARNERS[type(recipe.supervision)](model, recipe.supervision)
+
+
+HEAD = "answering."
+"""What names in the head of answers begin with."""

@@ -102,7 +102,9 @@ class LineFamily:
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
 
-    def learner(self, recipe: Recipe, device: str, start: Path | None) -> LineLearner:
+    def learner(
+        self, recipe: Recipe, device: str, start: Path | None, answers: tuple[str, ...]
+    ) -> LineLearner:
         torch.manual_seed(recipe.seed)
         learner = LineLearner(**self.settings)
         if start is not None:

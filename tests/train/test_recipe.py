@@ -26,6 +26,16 @@ def test_a_setting_reaches_into_what_is_nested():
     assert recipe.before.steps == 7
 
 
+def test_rows_are_written_as_json():
+    changes = {
+        "parts.1.data.files": '["a/{00..09}.tar", "b.parquet"]',
+        "optimiser.betas": "[0.9,0.98]",
+    }
+    recipe = changed(RECIPES["pretrain-T"], changes)
+    assert recipe.parts[1].data.files == ("a/{00..09}.tar", "b.parquet")
+    assert recipe.optimiser.betas == (0.9, 0.98)
+
+
 def test_steps_keep_the_share_of_what_is_trained_before():
     nano = RECIPES["nano"]
     short = changed(nano, {"steps": "150"})

@@ -31,7 +31,7 @@ def journal(folder):
 
 
 def finished(recipe, folder, **settings):
-    return [*run(recipe, LineFamily(**settings), Run(folder, seconds_between=0))]
+    return [*run(recipe, LineFamily(**settings), Run(folder))]
 
 
 def test_a_finished_run_leaves_model_recipe_and_journal(tmp_path):
