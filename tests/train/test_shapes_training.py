@@ -56,8 +56,8 @@ def test_the_small_model_knows_every_word_of_the_world():
 
 
 def test_crops_show_the_thing_they_are_named_for():
-    found = TrainingCrops().examples(list(range(40)), chance(0))
-    assert len(found.images) == 40
+    found = TrainingCrops().examples(list(range(120)), chance(0))
+    assert len(found.images) == 120
     shapes, colours, _, pairs = found.vocabularies
     for shape, colour, pair in found.labels[[0, 1, 3]].T:
         assert pairs[pair] == f"{colours[colour].removesuffix(' thing')} {shapes[shape]}"
