@@ -89,8 +89,8 @@ class AskedImages:
 def scores(said: Sequence[str], candidates: Sequence[str]) -> np.ndarray:
     """How right each candidate is: people's votes for it by three, at most 1.
 
-    >>> scores(["Yes", "yes", "no"], ("yes", "no", "2")).round(2).tolist()
-    [0.67, 0.33, 0.0]
+    >>> scores(["yes", "yes", "yes", "no"], ("yes", "no", "2")).round(2)
+    array([1.  , 0.33, 0.  ], dtype=float32)
     """
     votes = Counter(map(normalised, said))
     return np.array([min(votes[one] / ENOUGH, 1) for one in candidates], np.float32)

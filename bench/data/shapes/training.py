@@ -14,10 +14,10 @@ import numpy as np
 
 from bench.data.order import Order
 from bench.data.shapes.caption import captions
-from bench.data.shapes.draw import draw
+from bench.data.shapes.draw import Drawing, draw
 from bench.data.shapes.naming import Naming, by_colour, by_pair, by_shape
 from bench.data.shapes.phrase import phrases
-from bench.data.shapes.scene import SPAN, Scene, scene
+from bench.data.shapes.scene import Scene, scene
 from bench.data.shapes.words import Description, plural
 from bench.data.shapes.world import DISTRACTORS, STANDARD, Split, World
 from bench.recipe import Example, Examples, Named, Pointed
@@ -114,9 +114,9 @@ class TrainingCrops:
             found = scene(
                 world, Split.TRAIN, int(chance.integers(SCENES)) if index is None else index
             )
-            image = draw(found).image
-            for thing in found.things[: len(places) - len(crops)]:
-                crops.append(_window(image, thing.x, thing.y, self.side))
+            drawing = draw(found)
+            for number, thing in enumerate(found.things[: len(places) - len(crops)], start=1):
+                crops.append(_window(drawing, number, self.side))
                 labels.append(
                     (
                         world.shapes.index(thing.shape),
@@ -134,8 +134,13 @@ class TrainingCrops:
         return Named(tuple(crops), vocabularies, np.array(labels).T)
 
 
-def _window(image: Image, x: int, y: int, side: int) -> Image:
-    """The window nearest to being centred on a place of the scene that lies inside the picture."""
-    size = len(image)
-    left, top = (min(max(at * size // SPAN - side // 2, 0), size - side) for at in (x, y))
-    return image[top : top + side, left : left + side]
+def _window(drawing: Drawing, number: int, side: int) -> Image:
+    """The window inside the picture that is nearest to centred on what is seen of a thing."""
+    size = len(drawing.image)
+    seen = drawing.ids == number
+    middles = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+    top, left = (
+        min(max((int(places[0]) + int(places[-1]) + 1 - side) // 2, 0), size - side)
+        for places in middles
+    )
+    return drawing.image[top : top + side, left : left + side]

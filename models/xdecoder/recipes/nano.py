@@ -17,7 +17,7 @@ CROPS = Recipe(
     name="nano-crops",
     about=(
         "Backbone and text encoder alone, on pictures of single things: in place of the UniCL "
-        "weights that larger models begin with (section 4.1). About 19 minutes on two cores."
+        "weights that larger models begin with (section 4.1). About ten minutes on two cores."
     ),
     model=variant("xdecoder-nano"),
     parts=(Part(ShapesCrops(), 96, Crops()),),
