@@ -34,7 +34,7 @@ NANO = Recipe(
     name="nano",
     about=(
         "All four objectives in one pass over scenes that come with everything; crops before. "
-        "About two hours on two cores that do nothing else."
+        "About an hour and a quarter on two cores that do nothing else."
     ),
     model=variant("xdecoder-nano"),
     parts=(Part(ShapesScenes(), 32, Everything()),),
@@ -53,7 +53,7 @@ NANO = Recipe(
         top=TopLayers(masks=5, referred=3, captioning=2, retrieval=2),
         points=512,
     ),
-    steps=11000,
+    steps=7000,
     optimiser=Optimiser(rate=1e-3),
     schedule=Cosine(),
     average=0.995,
