@@ -20,6 +20,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
@@ -38,6 +39,9 @@ from bench.outcome import (
 )
 from bench.record import Kept, Record, Session
 
+PATIENCE = 1.0
+"""Seconds until a locked run counts as another process's. What a killed process was just about to
+start holds its lock for a moment longer than it."""
 DEFAULT_FOLDER = Path("bench-results")
 """Where results go unless `--results` or `BENCH_RESULTS` says otherwise."""
 
@@ -257,13 +261,21 @@ class _Appender:
         if self._exclusive is None:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             return
+        end = time.monotonic() + PATIENCE
+        while not self._locked():
+            if time.monotonic() > end:
+                raise Busy(
+                    f"{self._exclusive} is being worked on by another process "
+                    f"({self.path} is locked). Wait for it to end, or stop it."
+                )
+            time.sleep(PATIENCE / 20)
+
+    def _locked(self) -> bool:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(
-                f"{self._exclusive} is being worked on by another process "
-                f"({self.path} is locked). Wait for it to end, or stop it."
-            ) from None
+            return False
+        return True
 
     def _cut_torn_line(self) -> None:
         """Cut off what follows the last newline: its writer was killed in the middle."""
