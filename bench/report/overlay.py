@@ -7,7 +7,7 @@ all pictures of one `Colours`, so the frames of a video do not flicker.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,6 +39,8 @@ PALETTE: tuple[Colour, ...] = (
 
 SMALLEST_SIDE = 720
 """A picture whose longer side has fewer pixels is enlarged by a whole factor, to be readable."""
+THUMBNAIL_LETTERS = 13
+"""The height of names in small pictures, in pixels."""
 NAMED_SHARE = 0.003
 """Regions smaller than this share of the image get no name inside; the legend has them."""
 LEGEND_ROWS = 24
@@ -106,15 +108,48 @@ def draw(
     """
     height, width = image.shape[:2]
     factor = max(1, -(-SMALLEST_SIDE // max(height, width)))
-    canvas = _painted(_enlarged(image, factor), regions, colours, factor)
-    picture = Pillow.fromarray(canvas)
-    size = max(13, round(max(picture.size) / 62))
-    _name_regions(picture, regions, colours, factor, size)
+    size = max(13, round(factor * max(height, width) / 62))
+    picture = _overlaid(image, regions, colours, factor, size)
     rows = _legend_rows(regions, colours, height * width)
     return _framed(picture, rows, title, lines, warnings, size)
 
 
+def thumbnail(
+    image: Image, regions: Sequence[Region] = (), *, colours: Colours, side: int
+) -> Pillow.Image:
+    """The image under its regions with their names and nothing beside it, small.
+
+    A larger image is shrunk until its longer side is `side`; a smaller one is enlarged by the
+    largest whole factor that keeps it within.
+    """
+    height, width = image.shape[:2]
+    factor = max(1, side // max(height, width))
+    if max(height, width) > side:
+        scale = side / max(height, width)
+        rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
+        picture = Pillow.fromarray(image).resize((columns, rows), Pillow.Resampling.LANCZOS)
+        image = np.asarray(picture)
+        regions = [replace(r, mask=_shrunk(r.mask, rows, columns)) for r in regions]
+    return _overlaid(image, regions, colours, factor, THUMBNAIL_LETTERS)
+
+
 # --- regions -------------------------------------------------------------------------------------
+
+
+def _overlaid(
+    image: Image, regions: Sequence[Region], colours: Colours, factor: int, size: int
+) -> Pillow.Image:
+    """The enlarged image under its regions, with names in letters of so many pixels."""
+    picture = Pillow.fromarray(_painted(_enlarged(image, factor), regions, colours, factor))
+    _name_regions(picture, regions, colours, factor, size)
+    return picture
+
+
+def _shrunk(mask: Mask, rows: int, columns: int) -> Mask:
+    """The mask as a grid of so many rows and columns sees it at the centres of its cells."""
+    row = (np.arange(rows) + 0.5) * mask.height / rows
+    column = (np.arange(columns) + 0.5) * mask.width / columns
+    return Mask.encode(mask.decode()[np.ix_(row.astype(int), column.astype(int))])
 
 
 def _enlarged(image: Image, factor: int) -> Image:
