@@ -78,6 +78,9 @@ def run(
     ] = None,
     unit: Annotated[Unit, typer.Option(help="What a shot counts.")] = Unit.IMAGES,
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the support set, for shots.")] = 1,
+    trainings: Annotated[
+        int, typer.Option(min=1, help="Trainings on each draw, to tell the two apart.")
+    ] = 1,
     protocol: Annotated[
         str | None, typer.Option(help="A protocol card; without it the model's, or the dataset's.")
     ] = None,
@@ -154,7 +157,13 @@ def run(
         "weights": weights,
     }
     given = {name: value for name, value in settings.items() if value not in (None, ())}
-    tuning = tunings(_shots(shots), tune or [CHEAPEST], unit=unit.value, draw_seeds=range(seeds))
+    tuning = tunings(
+        _shots(shots),
+        tune or [CHEAPEST],
+        unit=unit.value,
+        draw_seeds=range(seeds),
+        train_seeds=range(trainings),
+    )
     jobs = [
         job
         for member in _members(targets, search)
