@@ -59,6 +59,8 @@ class RecordedScore(Kept):
     """The same score per class; `null` for a class without anything to score."""
     interval: tuple[float, float] | None = None
     """95 % bounds, where they were computed with the record or published with the number."""
+    spread: float | None = None
+    """Standard deviation over draws or seeds, published beside a mean; `null` elsewhere."""
 
     @classmethod
     def of(cls, score: Score, interval: tuple[float, float] | None = None) -> "RecordedScore":
@@ -78,6 +80,23 @@ def _absent_if_nan(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
+class Trained(Kept):
+    """By what a model was trained here; read off the folder that `bench train` left."""
+
+    recipe: str
+    """The recipe's name."""
+    digest: str
+    """Twelve hex digits over every value of the recipe, as it was trained."""
+    seed: int
+    """Of fresh weights, and of the order of the data."""
+    steps: int
+    """Optimiser steps that were done."""
+    before: int = 0
+    """Steps of the recipe that was trained first; 0: none was."""
+    seconds: float
+    """How long the steps took, those of the recipe before left out."""
+
+
 class ModelUsed(Kept):
     """Who answered."""
 
@@ -89,6 +108,8 @@ class ModelUsed(Kept):
     """sha256 of the weights; `null`: it has none, or (reported) they are unknown."""
     parameters: int | None = None
     """How many numbers the model has; `null`: unknown."""
+    trained: Trained | None = None
+    """How it was trained, where that was done here; else `null`."""
     notes: tuple[str, ...] = ()
     """What a reader of the number must know, such as «random weights»."""
 
@@ -161,6 +182,26 @@ class Tuned(Kept):
     """How many parameters were tuned, counted."""
     seconds: float
     """How long the tuning took."""
+
+
+class Publication(Kept):
+    """What a publication says about a system beside its numbers."""
+
+    table: str
+    """Where the number is printed, by the name that `bench.reported.table` knows."""
+    row: str
+    """What the row is called there, in the publication's words."""
+    page: str
+    """An address of the publication."""
+    supervision: dict[str, bool] = {}
+    """What the system was trained with and is made of, as the X-Decoder paper's Table 2 marks it
+    (masks, classes, captions, pairs, …); a mark that is not here is unknown."""
+    fully_supervised: bool | None = None
+    """Whether it was trained on the datasets it is scored on; `null`: not said."""
+    tuned_parameters: int | None = None
+    """How many parameters were tuned; `null`: none, or not said."""
+    recipe: str | None = None
+    """The recipe of ours that trains what the row is about."""
 
 
 class FailedImage(Kept):
@@ -267,6 +308,8 @@ class Record(Kept):
     """Whether someone else measured it and published the number."""
     source: str | None = None
     """Where it was published; for reported records only."""
+    publication: Publication | None = None
+    """What the publication says about the system; for reported records only."""
     model: ModelUsed
     """Who answered."""
     dataset: DatasetUsed
@@ -298,6 +341,8 @@ class Record(Kept):
     def _is_whole(self) -> "Record":
         if self.reported != (self.source is not None):
             raise ValueError("reported records, and only they, state their source")
+        if self.publication is not None and not self.reported:
+            raise ValueError("only a reported record has a publication")
         if not self.reported:
             if self.images is None or self.provenance is None:
                 raise ValueError("a measured record needs its images and provenance")
