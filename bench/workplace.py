@@ -27,6 +27,7 @@ from bench.protocol import Protocol
 from bench.raw import Numbers
 from bench.record import DatasetUsed, ModelUsed, Origin, Record, Tuning
 from bench.store import DEFAULT_FOLDER, Store
+from bench.trained import trained_in
 from bench.tune import FewShots, tuner_of
 from bench.types import Vocabulary
 
@@ -328,10 +329,13 @@ def _assigned(
         dataset = dataset.subset(dataset.ids[: job.limit])
     else:
         job = job.model_copy(update={"limit": None})  # nothing is left out: not partial
+    used = model_used(job.called, model, dataset.vocabulary)
+    if job.weights is None and job.model not in catalog.models():
+        used = used.model_copy(update={"trained": trained_in(Path(job.model))})
     return Assignment(
         job,
         examine(model, dataset, card.for_dataset(dataset.name), job.tasks, name=job.model),
-        model_used(job.called, model, dataset.vocabulary),
+        used,
         DatasetUsed(name=dataset.name, split=dataset.split, fingerprint=dataset.fingerprint),
         device=device,
         batch_size=batch_size,

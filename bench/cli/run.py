@@ -327,7 +327,7 @@ def _execute(
     note(f"{len(planned)} jobs, {planned.images} images; results in {place.results}", quiet=quiet)
     failures: list[Failure] = []
     records: list[Record] = []
-    show = _Shown(quiet, place.results)
+    show = Shown(quiet, place.results)
     events = execute(planned, partial(run_job, place), executor, store, fail_fast=fail_fast)
     with show:
         for event in events:
@@ -339,7 +339,7 @@ def _execute(
     return failures, records
 
 
-class _Shown:
+class Shown:
     """Progress of the jobs that are running, one line each."""
 
     def __init__(self, quiet: bool, results: Path) -> None:
@@ -347,8 +347,10 @@ class _Shown:
         self._running: dict[str, tuple[ExitStack, Advance]] = {}
         self._left: dict[str, int] = {}
         """Images of jobs that keep raw answers, until their size is known and said."""
+        self._due: dict[str, int] = {}
+        """Images until a line is complete."""
 
-    def __enter__(self) -> "_Shown":
+    def __enter__(self) -> "Shown":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -365,13 +367,16 @@ class _Shown:
                     stack = ExitStack()
                     shown = progress(job.title, images, done=done, quiet=self._quiet)
                     self._running[job.title] = stack, stack.enter_context(shown)
-                    self._left[job.title] = images - done
+                    self._left[job.title] = self._due[job.title] = images - done
             case Advanced(job, id, reason, raw):
                 if raw is not None and (left := self._left.pop(job.title, 0)):
                     note(f"{job.title}: {raw_budget(raw, left, self._results)}", quiet=self._quiet)
                 if reason is not None:
                     note(f"{job.title}: {id} left out: {reason}", quiet=self._quiet)
                 self._running[job.title][1]()
+                self._due[job.title] -= 1
+                if not self._due[job.title]:
+                    self._close(job.title)
             case Finished(job, _):
                 self._close(job.title)
             case Failed(job, why):

@@ -19,9 +19,9 @@ from torch import nn
 from bench.errors import DataError, UsageError
 from bench.recipe import Recipe
 from bench.train.loop import State, trained_model
+from bench.trained import DONE, RECIPE_FILE
 
 CHECKPOINT_FILE = "checkpoint.pt"
-RECIPE_FILE = "recipe.json"
 
 
 def save(folder: Path, recipe: Recipe, learner: nn.Module, state: State) -> None:
@@ -35,7 +35,7 @@ def save(folder: Path, recipe: Recipe, learner: nn.Module, state: State) -> None
     }
     with _whole(folder / CHECKPOINT_FILE) as path:
         torch.save(content, path)
-    write_text(folder / RECIPE_FILE, _described(recipe))
+    write_text(folder / RECIPE_FILE, _described(recipe, **{DONE: state.step}))
     save_model(folder, trained_model(learner), state)
 
 
@@ -99,8 +99,9 @@ def _averaged(model: nn.Module, state: State) -> Iterator[None]:
             parameter.data = own[name]
 
 
-def _described(recipe: Recipe) -> str:
+def _described(recipe: Recipe, **more: int) -> str:
     content = {**asdict(recipe), "before": None}  # what was trained before has a folder of its own
+    content |= more
     return json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
 
 

@@ -8,8 +8,7 @@ from typing import IO, Any
 
 from bench.train.checkpoint import write_text
 from bench.train.loop import Step
-
-JOURNAL_FILE = "journal.jsonl"
+from bench.trained import JOURNAL_FILE as JOURNAL_FILE
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,7 @@ from bench.train.loop import Diverged, Step, begin, distributed, train
 from bench.train.mixture import Mixture
 from bench.train.plot import plot
 from bench.train.processes import ALONE, Share, meet
-
-BEFORE = "before"
-"""The folder, inside a run's, of the recipe that is trained first."""
+from bench.trained import BEFORE as BEFORE
 
 
 @dataclass(frozen=True)
