@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def table(
     targets: Annotated[
         list[str] | None,
-        typer.Argument(help="Suites or datasets, in column order; without any, all there are."),
+        typer.Argument(help="Suites or datasets, in column order; without any, all that were run."),
     ] = None,
     model: Annotated[list[str] | None, typer.Option(help="Only these models.")] = None,
     score: Annotated[
@@ -58,11 +58,14 @@ def table(
         if not model or record.model.name in model
     ]
     datasets, mean_of = _columns(targets or [], tuple(specs or ()))
-    if datasets:
-        records = [record for record in records if record.dataset.name in datasets]
+    shown = datasets or {record.dataset.name for record in store.records()}
+    records = [record for record in records if record.dataset.name in shown]
     if not records:
         asked = f" of {', '.join(targets)}" if targets else ""
-        raise UsageError(f"There is no record{asked} in {results}. `bench run` makes them.")
+        raise UsageError(
+            f"There is no record{asked} in {results}. `bench run` makes them; a suite or dataset "
+            "by name shows what others published."
+        )
     found = _leaderboard(
         records,
         store,
