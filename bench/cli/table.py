@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.layouts import Layout, show_layout
 from bench.cli.options import (
     RESULTS_DEFAULT,
     Quiet,
@@ -37,6 +38,9 @@ def table(
         bool, typer.Option(help="95% intervals: bootstrap over images, from stored statistics.")
     ] = True,
     published: Annotated[bool, typer.Option(help="Numbers that others published too.")] = True,
+    layout: Annotated[
+        Layout, typer.Option(help="Of few shots: as the paper lays it out, or their variance.")
+    ] = Layout.LEADERBOARD,
     table_format: Annotated[
         Format, typer.Option("--format", help="How the table is printed.")
     ] = Format.TERMINAL,
@@ -52,6 +56,11 @@ def table(
     from bench.store import Store
 
     store = Store(results)
+    if layout is not Layout.LEADERBOARD:
+        everything = frame.load(results) if published else store.records()
+        search, names = tuple(specs or ()), score or ()
+        show_layout(layout, everything, targets or [], table_format, model or (), names, search)
+        return
     records = [
         record
         for record in (frame.load(results) if published else store.records())
