@@ -68,9 +68,9 @@ def write_statistics(outcomes: Sequence[ImageOutcome]) -> bytes:
     return file.getvalue()
 
 
-def read_statistics(path: Path) -> dict[str, ImageOutcome]:
+def read_statistics(source: Path | BytesIO) -> dict[str, ImageOutcome]:
     """The images that `write_statistics` wrote, by id, in their order."""
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(source, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     rows = json.loads(arrays.pop("images").tobytes())
     columns = _Columns(arrays)

@@ -15,6 +15,7 @@ Importing this module imports numpy and no torch.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -427,5 +428,21 @@ class FollowsProtocol(Protocol):
         """The same model, weights shared, as the card (a `bench.protocol.Protocol`) wants it.
 
         The model itself stays as it is, so what one card asked for never reaches another's run.
+        """
+        ...
+
+
+# --- what a model may show -----------------------------------------------------------------------
+
+
+@runtime_checkable
+class ShowsStages(Protocol):
+    """Shows what it computes between an image and its answer, so that a change can be located."""
+
+    def showing_stages(self) -> AbstractContextManager[Mapping[str, Mapping[str, Any]]]:
+        """While open, what an answer about one image leaves behind: arrays or tensors by name.
+
+        They are grouped by stage, of which there are `preprocessing` (the pixels as the network
+        takes them), `text`, `backbone`, `pixel decoder` and `decoder`; a model shows those it has.
         """
         ...

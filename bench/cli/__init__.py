@@ -22,13 +22,17 @@ from typing import Any
 import typer
 
 from bench.cli import (
+    baseline,
     check,
     compare,
+    data,
     doctor,
     explain,
     listing,
     models,
     predict,
+    report,
+    regress,
     reproduce,
     rescore,
     run,
@@ -49,6 +53,8 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("score", score.score),
     ("table", table.table),
     ("compare", compare.compare),
+    ("baseline", baseline.baseline),
+    ("regress", regress.regress),
     ("reproduce", reproduce.reproduce),
     ("rescore", rescore.rescore),
     ("explain", explain.explain),
@@ -57,6 +63,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
 
 GROUPS: dict[str, tuple[str, tuple[tuple[str, Callable[..., Any]], ...]]] = {
     "models": ("Models and their weights.", models.COMMANDS),
+    "data": ("Datasets: getting them, and what is here of them.", data.COMMANDS),
 }
 """Commands of two words: what the group is about, and the second words."""
 

@@ -5,7 +5,8 @@ resized them to; images of one call have one size.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from models.xdecoder.embeddings import ClassEmbeddings
 from models.xdecoder.groups import QUESTION
 from models.xdecoder.model import Network
 from models.xdecoder.prediction import ImageFeatures, Text
+from models.xdecoder.stages import showing
 from models.xdecoder.tensor_cache import TensorCache
 from models.xdecoder.text import unit
 from models.xdecoder.tuning import StrategyTuner
@@ -83,6 +85,10 @@ class XDecoder(
     def tuner(self, strategy: str) -> StrategyTuner:
         """One of the ways of tuning with few shots: see `models.xdecoder.strategies`."""
         return StrategyTuner(self, self.class_embeddings, strategy, self._frozen)
+
+    def showing_stages(self) -> AbstractContextManager[Mapping[str, Mapping[str, Tensor]]]:
+        """What it computes on the way to its answers: see `models.xdecoder.stages`."""
+        return showing(self)
 
     @property
     def cannot(self) -> dict[str, str]:

@@ -1,0 +1,86 @@
+"""`bench baseline`: keeps runs as a reference that later ones are held against."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.cli.options import (
+    DATA_DEFAULT,
+    RESULTS_DEFAULT,
+    Data,
+    Json,
+    Quiet,
+    Results,
+    Specs,
+    note,
+    print_json,
+)
+
+if TYPE_CHECKING:
+    from bench.record import Record
+    from bench.store import Store
+
+
+def baseline(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN…", help="Finished runs: their keys, or their model.")
+    ],
+    name: Annotated[str, typer.Option(help="What the reference is called.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file; without it RESULTS/references/NAME.json.", dir_okay=False),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Only runs on this dataset.")] = None,
+    device: Annotated[str, typer.Option(help="Where the model is asked.")] = "cpu",
+    data: Data = DATA_DEFAULT,
+    results: Results = RESULTS_DEFAULT,
+    specs: Specs = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Keep runs as a reference for `bench regress`: one file, without weights or images.
+
+    The model is asked once more about eight images, to note what each stage computes and how far
+    rounding moves it.
+    """
+    from bench.cli.options import print_rows
+    from bench.regression.reference import make, place_of
+    from bench.report.table import Format
+    from bench.store import Store
+    from bench.workplace import Workplace
+
+    store = Store(results)
+    records = _all(runs, store, dataset)
+    place = Workplace(results, data, tuple(specs or ()))
+    reference = make(name, records, place, device)
+    path = out or place_of(name, results)
+    reference.write(path)
+    size = path.stat().st_size
+    if as_json:
+        print_json({"name": name, "file": path, "bytes": size, "runs": [r.key for r in records]})
+        return
+    rows = [
+        {
+            "run": part.record.key[:8],
+            "model": part.record.model.name,
+            "dataset": f"{part.record.dataset.name} ({part.record.dataset.split})",
+            "images": len(part.outcomes),
+            "of them shown by stage": len(part.stages),
+        }
+        for part in reference.parts
+    ]
+    print_rows(rows, Format.TERMINAL)
+    note(
+        f"Reference '{name}' is in {path} ({size / 1000:.0f} kB). "
+        f"Check against it: bench regress --model MODEL --against {out or name}",
+        quiet=quiet,
+    )
+
+
+def _all(names: list[str], store: "Store", dataset: str | None) -> "list[Record]":
+    """The runs that the names mean, each once."""
+    from bench.cli.runs import runs_named
+
+    found = [record for name in names for record in runs_named(name, store, dataset)]
+    return list({record.key: record for record in found}.values())

@@ -1,0 +1,235 @@
+"""A reference: what is kept of runs so that others can be held against them. One JSON file.
+
+It has the record of each run, the statistics of its images, and sketches of every stage on eight of
+them, with how far rounding moves each. No weights and no images: some hundred images take a few
+hundred kilobytes.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from bench.errors import DataError, DataMissing, UnknownName, UsageError
+from bench.execute import Assignment
+from bench.metrics.meter import Statistics
+from bench.outcome import ImageOutcome, read_statistics, write_statistics
+from bench.plan import Job
+from bench.record import Kept, ModelUsed, Record
+from bench.regression.rounding import Envelope, envelopes
+from bench.regression.sketch import Sketch
+from bench.regression.stages import fixed_images, show
+from bench.stats import record_intervals
+from bench.store import Store, explained
+from bench.workplace import Workplace
+
+SCHEMA: Literal[1] = 1
+FOLDER = "references"
+"""Of a results folder, and of the package's own: where references are found by name."""
+
+
+class Part(Kept):
+    """One run: a model on a dataset."""
+
+    record: Record
+    """What was asked and what came out, with intervals."""
+    statistics: str
+    """What its meters kept of every scored image, as `bench.outcome` writes it, in base64."""
+    stages: dict[str, dict[str, dict[str, Sketch]]]
+    """Of a few images: sketches by image, stage and array."""
+    envelopes: dict[str, Envelope]
+    """By number format, how far rounding may move each array."""
+
+    @cached_property
+    def outcomes(self) -> Mapping[str, ImageOutcome]:
+        """The scored images by id, in the dataset's order."""
+        return read_statistics(BytesIO(base64.b64decode(self.statistics)))
+
+    @property
+    def job(self) -> Job:
+        """What was asked, by name."""
+        return job_of(self.record)
+
+    def statistics_of(self, task: str, meter: int) -> list[Statistics]:
+        """What one meter kept of each image."""
+        return [outcome.statistics[task][meter] for outcome in self.outcomes.values()]
+
+
+class Reference(Kept):
+    """What runs of one model are held against."""
+
+    schema_version: Literal[1] = SCHEMA
+    """The version of this layout."""
+    name: str
+    """What it is called."""
+    parts: tuple[Part, ...] = Field(min_length=1)
+    """A run a dataset."""
+
+    @property
+    def model(self) -> ModelUsed:
+        """Whose runs they are."""
+        return self.parts[0].record.model
+
+    def write(self, path: Path) -> None:
+        """Keep it as a file; an older one of that name is replaced."""
+        content = json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "Reference":
+        """The reference in a file.
+
+        Raises:
+            DataMissing: there is none.
+            DataError: it is no reference, or one of another version.
+        """
+        if not path.is_file():
+            raise DataMissing(f"There is no reference at {path}; `bench baseline` makes one.")
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise DataError(
+                f"{path} is no reference of schema {SCHEMA}: {key}: {first['msg']}. "
+                "Make it again with `bench baseline`."
+            ) from None
+
+
+# --- finding one ---------------------------------------------------------------------------------
+
+
+def found(name: str, results: Path) -> Reference:
+    """The reference in a file, or of a name: one kept in a results folder, or one that ships.
+
+    Raises:
+        UnknownName, DataMissing, DataError: there is none, or it cannot be read.
+    """
+    if name.endswith(".json") or "/" in name:
+        return Reference.read(Path(name))
+    places = {**shipped(), **_named(_kept(results))}
+    if name not in places:
+        hint = f"They are looked for in {_kept(results)}; `bench baseline RUN --name {name}`."
+        raise UnknownName("reference", name, places, hint=hint)
+    return Reference.read(places[name])
+
+
+def shipped() -> dict[str, Path]:
+    """The references that ship with the package, by name."""
+    return _named(Path(str(files("results").joinpath(FOLDER))))
+
+
+def place_of(name: str, results: Path) -> Path:
+    """Where the reference of a name is kept in a results folder."""
+    return _kept(results) / f"{name}.json"
+
+
+def _kept(results: Path) -> Path:
+    return results / FOLDER
+
+
+def _named(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in sorted(folder.glob("*.json"))}
+
+
+# --- making one ----------------------------------------------------------------------------------
+
+
+def make(name: str, records: Sequence[Record], place: Workplace, device: str = "cpu") -> Reference:
+    """A reference from finished runs, whose model is asked once more about the fixed images.
+
+    Raises:
+        UsageError: a run cannot be a reference, or they are of several models.
+        DataError: data, weights or card are not what they were when the run was made.
+    """
+    asked = {(job_of(r).called, r.model.weights_digest) for r in records}
+    if len(asked) > 1:
+        models = ", ".join(sorted({called for called, _ in asked}))
+        raise UsageError(f"A reference is of one model, not of {models}: make one for each.")
+    return Reference(name=name, parts=tuple(_part(r, place, device) for r in records))
+
+
+def job_of(record: Record) -> Job:
+    """What a measured run was asked for."""
+    asked = {name: setting.value for name, setting in record.settings.items()}
+    origins = {name: setting.origin for name, setting in record.settings.items()}
+    return Job.model_validate_json(json.dumps({**asked, "origins": origins}))
+
+
+def _part(record: Record, place: Workplace, device: str) -> Part:
+    store = Store(place.results)
+    outcomes = store.statistics(record.key)
+    _fit_to_be_kept(record, outcomes is not None)
+    assert outcomes is not None
+    scored = [outcome for outcome in outcomes.values() if outcome.failure is None]
+    assignment = place.assign(job_of(record), device)
+    _still_the_same(record, assignment)
+    examination = assignment.examination
+    images = fixed_images([outcome.id for outcome in scored])
+    _, shown = show(examination, images)
+    return Part(
+        record=_with_intervals(record, store),
+        statistics=base64.b64encode(write_statistics(_without_seconds(scored))).decode(),
+        stages=shown,
+        envelopes=envelopes(examination, images, shown, assignment.job.precision),
+    )
+
+
+def _fit_to_be_kept(record: Record, has_statistics: bool) -> None:
+    if record.reported or not has_statistics:
+        why = "there are no per-image statistics of it"
+    elif record.tuning is not None:
+        why = "its model was tuned first: save that model, run it, and keep that run"
+    elif record.provenance is not None and record.provenance.rescored_from:
+        why = "it was scored from kept answers: run the model under that card"
+    else:
+        return
+    raise UsageError(f"Run {record.key} cannot be a reference: {why}.")
+
+
+def _still_the_same(record: Record, assignment: Assignment) -> None:
+    """Refuse to mix a run with what has become of its model, data or card since."""
+    changed = [
+        what
+        for what, then, now in (
+            ("dataset", record.dataset.fingerprint, assignment.dataset.fingerprint),
+            ("weights", record.model.weights_digest, assignment.model.weights_digest),
+            (
+                "protocol card",
+                record.protocol.digest,
+                assignment.examination.protocol.digest(),
+            ),
+        )
+        if then != now
+    ]
+    if changed:
+        raise DataError(
+            f"Run {record.key} cannot be a reference any more: its {' and '.join(changed)} changed "
+            "since it was made. Run it again."
+        )
+
+
+def _with_intervals(record: Record, store: Store) -> Record:
+    intervals = record_intervals(record, store)
+    scores = {
+        task: {
+            name: score
+            if (interval := intervals.get((task, name))) is None or interval.low != interval.low
+            else score.model_copy(update={"interval": (interval.low, interval.high)})
+            for name, score in of_task.items()
+        }
+        for task, of_task in record.scores.items()
+    }
+    return record.model_copy(update={"scores": scores})
+
+
+def _without_seconds(outcomes: Iterable[ImageOutcome]) -> list[ImageOutcome]:
+    return [ImageOutcome(outcome.id, outcome.statistics) for outcome in outcomes]

@@ -1,0 +1,106 @@
+"""How far rounding alone moves each stage of a model: the envelope that a gate allows.
+
+It is measured, not guessed. The model is asked about the fixed images once more with its weights
+and activations in another number format: in float64 for a reference in float32, which shows how
+far float32 is from what it rounds, and so how far another processor may be; and in bfloat16, for
+checkpoints that will be run in it. A network with thresholds inside, as the attention masks of
+mask classifiers, now and then jumps where rounding decides one: what jumps for few images is left
+out of the envelope (`tolerated`), as it is left out of the verdict.
+"""
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any
+
+from bench.errors import AnswerFailed
+from bench.evaluation import Examination
+from bench.regression.sketch import distance
+from bench.regression.stages import STAGES, Shown, show
+
+FACTOR = 4.0
+"""The envelope in terms of what was measured: two machines err to both sides, and otherwise."""
+FLOOR = 1e-4
+"""No envelope is smaller: other kernels of one convolution differ by as much in float32."""
+TELLING = 1.0
+"""Beyond this an envelope tells nothing: a stage of nothing but zeros would be as near."""
+
+Envelope = dict[str, dict[str, float | None]]
+"""By stage and array, how far it may be from what it was. `None`: rounding alone may change it
+out of recognition, so it is not judged."""
+
+Images = Mapping[str, Shown]
+
+
+def tolerated(images: int) -> int:
+    """Of so many images, how many may lie outside of an envelope: a quarter.
+
+    >>> tolerated(8), tolerated(3)
+    (2, 0)
+    """
+    return images // 4
+
+
+def envelopes(
+    examination: Examination, ids: Sequence[str], shown: Images, precision: str
+) -> dict[str, Envelope]:
+    """The envelope of each number format that the model can be asked in.
+
+    Args:
+        examination: with a model in `precision`.
+        ids: of the images.
+        shown: what they show.
+        precision: `float32` or `bfloat16`.
+    """
+    formats = {precision: "float64", **({"bfloat16": "bfloat16"} if precision == "float32" else {})}
+    found = {}
+    for wanted, format in formats.items():
+        other = _in_format(examination.model, format)
+        if other is not None:
+            try:
+                _, moved = show(replace(examination, model=other), ids)
+            except AnswerFailed:  # a model that makes tensors of one format only
+                continue
+            found[wanted] = envelope(moved, shown)
+    return found
+
+
+def envelope(moved: Images, shown: Images) -> Envelope:
+    """The envelope of every array, from how far one change of the number format moved it."""
+    judged = STAGES[:-1]  # statistics that rounding changed say nothing about the metric
+    names = {
+        (stage, name)
+        for image in shown.values()
+        for stage in judged
+        for name in image.get(stage, {})
+    }
+    found: Envelope = {}
+    for stage, name in sorted(names):
+        found.setdefault(stage, {})[name] = _wide_enough(distances(moved, shown, stage, name))
+    return found
+
+
+def distances(now: Images, then: Images, stage: str, name: str) -> list[float]:
+    """How far an array is from what it was, image by image; infinite where one lacks it."""
+    found = []
+    for id, image in then.items():
+        old = image.get(stage, {}).get(name)
+        new = now[id].get(stage, {}).get(name)
+        if old is not None or new is not None:
+            found.append(float("inf") if old is None or new is None else distance(new, old))
+    return found
+
+
+def _wide_enough(moved: Sequence[float]) -> float | None:
+    typical = sorted(moved)[len(moved) - 1 - tolerated(len(moved))]
+    allowed = max(FACTOR * typical, FLOOR)
+    return allowed if allowed <= TELLING else None
+
+
+def _in_format(model: Any, format: str) -> Any:
+    """A copy of a torch model in another number format; `None` for what is no such model."""
+    if not (hasattr(model, "state_dict") and hasattr(model, "to")):
+        return None
+    import torch  # here: what has a `state_dict` has loaded it already
+
+    return deepcopy(model).to(getattr(torch, format))
