@@ -122,6 +122,8 @@ class _Column(Strict):
     score: str | None = None
     pretrained: bool = False
     """Whether its numbers are from before the tuning that the row is about."""
+    recipe: str | None = None
+    """The recipe of ours that finetunes to its dataset."""
 
 
 class _Common(Strict):
@@ -154,6 +156,9 @@ class _Row(Strict):
     tuned_parameters: int | None = None
     fully_supervised: bool | None = None
     recipe: str | None = None
+    """The recipe of ours that trains the system, before it is tuned."""
+    ending: str | None = None
+    """What is added to the columns' recipes for the parameters that were tuned."""
     by_class: dict[str, float] | None = None
     """Percent, of the row's one number."""
     notes: tuple[str, ...] = ()
@@ -265,7 +270,7 @@ def _row(
                 supervision=dict(marks or known.get(model, {})),
                 fully_supervised=_first(row.fully_supervised, file.fully_supervised),
                 tuned_parameters=None if pretrained else row.tuned_parameters,
-                recipe=row.recipe,
+                recipe=_recipe(row, columns[at[0]]),
             ),
             model=ModelUsed(name=model),
             dataset=DatasetUsed(name=dataset, split=split),
@@ -281,6 +286,13 @@ def _row(
 
 def _first(one: bool | None, other: bool | None) -> bool | None:
     return other if one is None else one
+
+
+def _recipe(row: _Row, column: _Column) -> str | None:
+    """The last recipe of ours that a number needs."""
+    if row.recipe is None or row.shots is None or column.pretrained or column.recipe is None:
+        return row.recipe
+    return column.recipe if row.ending is None else f"{column.recipe}-{row.ending}"
 
 
 def _doubt(protocol: str) -> tuple[str, ...]:

@@ -201,7 +201,7 @@ class Publication(Kept):
     tuned_parameters: int | None = None
     """How many parameters were tuned; `null`: none, or not said."""
     recipe: str | None = None
-    """The recipe of ours that trains what the row is about."""
+    """The recipe of ours that trains what the row is about, or finetunes it to the dataset."""
 
 
 class FailedImage(Kept):
