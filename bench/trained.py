@@ -7,6 +7,7 @@ trained. Reading needs JSON alone, no torch.
 import hashlib
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench.errors import DataError
@@ -63,6 +64,13 @@ def seconds_of(folder: Path, steps: int) -> float:
     return round(sum(float(line["seconds"]) for line in lines), 1)
 
 
+def pace_of(folder: Path) -> float | None:
+    """The median of a run's seconds a step, once there are a few; the first ones warm up."""
+    seconds = [float(line["seconds"]) for line in _journal(folder)]
+    return median(seconds) if len(seconds) > WARM_UP else None
+
+
+WARM_UP = 3
 _PROSE = frozenset({"name", "about", "before", DONE})
 
 
@@ -81,6 +89,6 @@ def _journal(folder: Path) -> list[dict[str, Any]]:
 
 
 def _steps(folder: Path) -> int:
-    """How many steps are in the weights; folders of earlier versions say it in the journal alone."""
+    """How many steps are in the weights; earlier versions said it in the journal alone."""
     recipe, lines = _recipe(folder), _journal(folder)
     return int(recipe.get(DONE) or (lines[-1]["step"] if lines else recipe["steps"]))

@@ -30,6 +30,8 @@ EMBEDDED = "xdecoder-nano"
 """The model that is trained and asked where `--embedded` stands for a model's name."""
 STEPS, BEFORE = 400, 1500
 """The budget in miniature: steps of a recipe, and of what all begin on."""
+BATCH = 16
+"""Images asked together: two to five times as fast as one by one, for pictures this small."""
 
 
 def reproduce(
@@ -90,7 +92,7 @@ def reproduce(
     if budget.before is None and small:
         budget = budget.model_copy(update={"before": BEFORE})
     crew = jobs or len(os.sched_getaffinity(0))
-    laboratory = Laboratory(Workplace(results, data), crew)
+    laboratory = Laboratory(Workplace(results, data, batch_size=BATCH), crew)
     plan = _plan(found, budget, seeds, limit)
     if dry_run:
         _foresee(plan, laboratory, shipped=shipped, to=table_format)
@@ -138,36 +140,31 @@ def _foresee(
 
     records = _known(laboratory.place.results, shipped=shipped)
     todo = left(plan, records)
-    unknown: list[dict[str, object]] = []
+    rows: list[dict[str, object]] = []
     total = 0.0
+    paces: dict[str, float] = {}
     for stage in stages(todo, laboratory.models, records):
-        left_steps = stage.recipe.steps - stage.done
-        pace = stage.pace or (timed(stage.recipe, laboratory.place.data) if left_steps else 0.0)
-        total += left_steps * pace
-        unknown.append(
+        steps_left = stage.recipe.steps - stage.done
+        if steps_left and stage.pace is None and stage.recipe.name not in paces:
+            paces[stage.recipe.name] = timed(stage.recipe, laboratory.place.data)
+        pace = stage.pace or paces.get(stage.recipe.name, 0.0)
+        total += steps_left * pace
+        rows.append(
             {
                 "training": stage.recipe.name,
                 "seed": stage.recipe.seed,
                 "steps": stage.recipe.steps,
                 "done": stage.done,
                 "a step": f"{pace:.2f} s",
-                "left": duration(left_steps * pace),
+                "left": duration(steps_left * pace),
+                "then asked about": next(
+                    (one.dataset for one in todo if one.training.is_of(stage.recipe)), ""
+                ),
             }
         )
-    asked = {one.training.title: one for one in todo}
-    rows = [
-        {
-            "model": one.training.title,
-            "asked": one.dataset,
-            "status": f"to do: {asked[one.training.title].dataset}"
-            if one.training.title in asked
-            else "done",
-        }
-        for one in plan
-    ]
-    print_rows(rows, to)
-    if unknown:
-        print_rows(unknown, to)
+    print(f"{len(plan) - len(todo)} of {len(plan)} trials are done.")
+    if rows:
+        print_rows(rows, to)
         crew = laboratory.crew
         print(
             f"Training takes about {duration(total)} of one core, "

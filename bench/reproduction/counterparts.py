@@ -25,10 +25,7 @@ class Counterpart:
         return f"{self.dataset}{split} {self.score}"
 
 
-Question = tuple[str, str, str]
-"""A dataset of the paper, a task, a score."""
-
-SEGMENTED: Mapping[str, tuple[str, str, str]] = {
+SEGMENTED: dict[str, tuple[str, str, str]] = {
     "coco": ("shapes", "val", "other scenes of the kind that was trained on, the names too"),
     "voc-20": ("shapes", "val", "as for COCO, which has all of VOC's names"),
     "ade20k-150": ("shapes-pairs", "unseen", "things whose names training never gave together"),
@@ -37,7 +34,7 @@ SEGMENTED: Mapping[str, tuple[str, str, str]] = {
 }
 """Dataset of the paper, to dataset and split here, and why."""
 
-OTHERS: Mapping[str, tuple[str, str, str]] = {
+OTHERS: dict[str, tuple[str, str, str]] = {
     "coco-retrieval": ("shapes-retrieval", "val", "500 scenes of five captions"),
     "flickr30k-retrieval": ("shapes-retrieval", "unseen", "500 scenes rich in unseen pairs"),
     "coco-caption": ("shapes-caption", "val", "500 scenes of five captions"),

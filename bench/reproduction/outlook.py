@@ -1,11 +1,10 @@
 """What trials will be before they are done: how far each is, and how long the rest takes."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 from bench.recipe import Recipe
 from bench.record import Record
@@ -13,7 +12,7 @@ from bench.reproduction.training import place_of
 from bench.reproduction.trial import Trial
 from bench.train import families
 from bench.train.run import Run, run
-from bench.trained import trained_in
+from bench.trained import pace_of, trained_in
 
 
 @dataclass(frozen=True)
@@ -45,24 +44,21 @@ def stages(trials: Iterable[Trial], root: Path, records: Sequence[Record]) -> tu
 
 def _stage(recipe: Recipe, folder: Path, root: Path, records: Sequence[Record]) -> Stage:
     own = trained_in(folder)
-    if own is not None and own.steps:
-        return Stage(recipe, own.steps, own.seconds / own.steps)
-    return Stage(recipe, 0, _pace(recipe, root, records))
+    pace = pace_of(folder) or _pace(recipe, root, records)
+    return Stage(recipe, 0 if own is None else own.steps, pace)
 
 
 def _pace(recipe: Recipe, root: Path, records: Sequence[Record]) -> float | None:
     """Seconds a step of this recipe took, in another run here or in one whose records are known."""
-    known = [
-        trained.seconds / trained.steps
-        for folder in root.glob(f"{recipe.name}-*")
-        if (trained := trained_in(folder)) and trained.recipe == recipe.name and trained.steps
-    ]
-    known += [
-        trained.seconds / trained.steps
-        for record in records
-        if (trained := record.model.trained) and trained.recipe == recipe.name and trained.seconds
-    ]
-    return known[0] if known else None
+    for folder in root.glob(f"{recipe.name}-*"):
+        run = trained_in(folder)
+        if run is not None and run.recipe == recipe.name and (pace := pace_of(folder)):
+            return pace
+    for record in records:
+        trained = record.model.trained
+        if trained is not None and trained.recipe == recipe.name and trained.seconds:
+            return trained.seconds / trained.steps
+    return None
 
 
 def timed(recipe: Recipe, data: Path, steps: int = 2) -> float:
@@ -70,10 +66,5 @@ def timed(recipe: Recipe, data: Path, steps: int = 2) -> float:
     _, family = families.find(recipe.name)
     with TemporaryDirectory(prefix="bench-pace-") as passing:
         events = run(replace(recipe, before=None), family, Run(Path(passing), data=data))
-        with closing(events):
-            next(events)  # where it begins
-            next(events)  # the first step warms up
-            start = perf_counter()
-            for _ in range(steps):
-                next(events)
-            return (perf_counter() - start) / steps
+        seconds = [now.step.seconds for now in islice(events, steps + 2) if now.step]
+    return min(seconds)  # the first ones warm up

@@ -57,6 +57,10 @@ class Training(Kept):
             recipe = replace(recipe, before=shared)
         return at_budget(recipe, self.budget, self.seed), family
 
+    def is_of(self, recipe: Recipe) -> bool:
+        """Whether it ends with this recipe."""
+        return (self.recipe, self.seed) == (recipe.name, recipe.seed)
+
     def values(self) -> dict[str, Any]:
         """The recipe with its budget and seed, as a run's folder has it."""
         return _plain(self.resolved()[0])
@@ -131,7 +135,9 @@ def _learnt(
         if start is not None:
             _link(folder / BEFORE, start)
         begun = recipe if start is None else replace(recipe, before=None)
-        for now in run(begun, family, Run(folder, data=data, start=start, device=device)):
+        for now in run(
+            begun, family, Run(folder, data=data, start=start, device=device, seconds_between=60)
+        ):
             if now.step is None:
                 yield Started(job, now.recipe.steps, now.done)
             else:

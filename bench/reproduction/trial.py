@@ -66,7 +66,11 @@ def trial(training: Training, targets: Sequence[Target]) -> Trial:
 
 
 def merged(trials: Iterable[Trial]) -> tuple[Trial, ...]:
-    """Trials of several tables, each training once, with all that its model is asked."""
+    """Trials of several tables, each training once, with all that its model is asked.
+
+    First those that nothing is changed in: what models begin on is then trained for all seeds side
+    by side. Then seed by seed, so that whoever stops early has whole rows to compare.
+    """
     asked: dict[str, tuple[Training, dict[tuple[str, str, int | None], list[str]]]] = {}
     for one in trials:
         _, targets = asked.setdefault(one.training.model_dump_json(), (one.training, {}))
@@ -81,8 +85,12 @@ def merged(trials: Iterable[Trial]) -> tuple[Trial, ...]:
                 for (dataset, split, limit), tasks in targets.items()
             ],
         )
-        for training, targets in asked.values()
+        for training, targets in sorted(asked.values(), key=lambda each: _turn(each[0]))
     )
+
+
+def _turn(training: Training) -> tuple[bool, int]:
+    return training.recipe != training.base, training.seed
 
 
 def left(trials: Iterable[Trial], records: Sequence[Record]) -> tuple[Trial, ...]:
