@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bench.regression.gate import Decision, Gate
-    from bench.regression.reference import Reference
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -48,23 +47,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
     """Add the tests of every gate after the suite's own."""
     for name in session.config.getoption("--bench-regress"):
-        items += GateTests.from_parent(session, name=f"bench-regress {name}", asked=name).collect()
+        gate = _gate(session.config, name)
+        tests = GateTests.from_parent(session, name=f"bench-regress {name}", gate=gate)
+        items += session.genitems(tests)
 
 
 class GateTests(pytest.Collector):
     """The tests of one gate; its decision is made when the first of them runs."""
 
-    def __init__(self, *, asked: str, **where: Any) -> None:
+    def __init__(self, *, gate: Gate, **where: Any) -> None:
         super().__init__(**where)
-        self._asked = asked
+        self._gate = gate
         self._decision: Decision | Exception | None = None
 
     def collect(self) -> list[pytest.Item]:
         """A test a stage, in the order of the data, then one a score."""
-        gate = self._gate()
         return [
             GateTest.from_parent(self, name=f"{kind} {name}", kind=kind, key=name)
-            for kind, names in (("stage", stages(gate.reference)), ("score", scores(gate)))
+            for kind, names in (("stage", stages(self._gate)), ("score", scores(self._gate)))
             for name in names
         ]
 
@@ -72,38 +72,12 @@ class GateTests(pytest.Collector):
         """What the gate comes to, or the error that it ends with: the same for all tests."""
         if self._decision is None:
             try:
-                self._decision = self._gate().decide()
+                self._decision = self._gate.decide()
             except Exception as error:
                 self._decision = error
         if isinstance(self._decision, Exception):
             raise self._decision
         return self._decision
-
-    def _gate(self) -> Gate:
-        from bench.errors import BenchError
-        from bench.regression.gate import Gate
-        from bench.regression.reference import found
-        from bench.regression.score_check import MARGIN, Rules
-        from bench.workplace import Workplace, data_folder, results_folder
-
-        asked = self.config.getoption
-        try:
-            reference = found(self._asked, results_folder())
-        except BenchError as error:
-            raise pytest.UsageError(f"--bench-regress {self._asked}: {error}") from None
-        points = asked("--bench-margin")
-        return Gate(
-            reference,
-            Workplace(data=data_folder()),
-            Rules(
-                MARGIN if points is None else points / 100,
-                new_weights=asked("--bench-new-weights"),
-            ),
-            model=asked("--bench-model"),
-            weights=asked("--bench-weights"),
-            precision=asked("--bench-precision"),
-            device=asked("--bench-device"),
-        )
 
 
 class GateTest(pytest.Item):
@@ -152,11 +126,11 @@ class GateDisagrees(Exception):
     """A stage or a score is not what the reference says."""
 
 
-def stages(reference: Reference) -> Iterator[str]:
-    """The names of the stages that a reference knows."""
+def stages(gate: Gate) -> Iterator[str]:
+    """The names of the stages that a gate compares."""
     from bench.regression.stages import STAGES
 
-    for part in reference.parts:
+    for part in gate.reference.parts:
         there = {stage for image in part.stages.values() for stage in image}
         yield from (f"{part.record.dataset.name}: {s}" for s in STAGES if s in there)
 
@@ -168,3 +142,29 @@ def scores(gate: Gate) -> Iterator[str]:
     for part in gate.reference.parts:
         for task in part.record.scores:
             yield f"{part.record.dataset.name}: {task} {tasks.task(task).headline}"
+
+
+def _gate(config: pytest.Config, name: str) -> Gate:
+    """The gate of a reference, as the options have it."""
+    from bench.errors import BenchError
+    from bench.regression.gate import Gate
+    from bench.regression.reference import found
+    from bench.regression.score_check import MARGIN, Rules
+    from bench.workplace import Workplace, data_folder, results_folder
+
+    asked = config.getoption
+    try:
+        reference = found(name, results_folder())
+    except BenchError as error:
+        raise pytest.UsageError(f"--bench-regress {name}: {error}") from None
+    points = asked("--bench-margin")
+    margin = MARGIN if points is None else points / 100
+    return Gate(
+        reference,
+        Workplace(data=data_folder()),
+        Rules(margin, new_weights=asked("--bench-new-weights")),
+        model=asked("--bench-model"),
+        weights=asked("--bench-weights"),
+        precision=asked("--bench-precision"),
+        device=asked("--bench-device"),
+    )
