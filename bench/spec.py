@@ -49,6 +49,49 @@ class Roboflow(Strict):
     """Absent where the paper's address does not fix it."""
 
 
+class Offered(Strict):
+    """A file that a dataset's distributors offer, and where what is in it goes."""
+
+    file: str = Field(min_length=1, pattern=r"^[^/\\\\]+$")
+    """Its name as they call it: how it is found in a folder of downloads and on a mirror."""
+    urls: tuple[str, ...] = ()
+    """Where it can be had without asking, tried in order: http, https, or
+    `hf://datasets/owner/name@revision/path`. None where terms must be accepted first."""
+    inside: str = ""
+    """The folder in it whose content is taken; all of it where absent."""
+    take: tuple[str, ...] = ()
+    """Patterns of what is taken of that, as in `val2017/*`; everything where absent."""
+    flat: bool = False
+    """Files are taken without the folders they lie in."""
+    into: str = "."
+    """The folder that takes it, below the dataset's own."""
+    nested: dict[str, str] = Field(default_factory=dict)
+    """Archives in it, and the folders below the dataset's own that take what is in them."""
+    gives: tuple[str, ...] = Field(min_length=1)
+    """The files and folders, below the dataset's own, that are there when it is in place."""
+    splits: tuple[str, ...] = ()
+    """The splits that need it; all of them where absent."""
+    sha256: str = Field("", pattern="^([0-9a-f]{64})?$")
+    """What it must have; absent: whatever it has the first time, which is then pinned."""
+
+    @model_validator(mode="after")
+    def _stays_inside(self) -> "Offered":
+        for path in (self.into, *self.gives, *self.nested.values()):
+            if path.startswith("/") or ".." in path.split("/"):
+                raise ValueError(f"'{path}' is not below the dataset's folder")
+        return self
+
+
+class Paper(Strict):
+    """What the paper says of a dataset, which need not be what is there."""
+
+    table: str
+    images: dict[str, int] = Field(default_factory=dict)
+    """By split."""
+    classes: str = ""
+    """As printed: one number, or one for each of semantic, instance and panoptic."""
+
+
 class Source(Strict):
     """Where something comes from and on what terms."""
 
@@ -61,6 +104,20 @@ class Source(Strict):
     note: str = ""
     roboflow: Roboflow | None = None
     """Where it was exported from, if the address says."""
+    obtain: tuple[Offered, ...] = ()
+    """The files to get, in order."""
+    mirrors: dict[str, str] = Field(default_factory=dict)
+    """Other places to get it from, by the name that `bench data get --from` takes."""
+    paper: Paper | None = None
+
+    @field_validator("obtain")
+    @classmethod
+    def _files_differ(cls, obtain: tuple[Offered, ...]) -> tuple[Offered, ...]:
+        found = [(each.file, each.into) for each in obtain]
+        for i, (file, into) in enumerate(found):
+            if (file, into) in found[:i]:
+                raise ValueError(f"'{file}' goes into '{into}' twice: join the two")
+        return obtain
 
 
 class Class(Strict):
@@ -292,6 +349,8 @@ __all__ = [
     "Class",
     "DatasetSpec",
     "Member",
+    "Offered",
+    "Paper",
     "Reading",
     "Roboflow",
     "Source",

@@ -39,7 +39,11 @@ def check(
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
-    """Read data or specs as a run would, and report what would matter for a score."""
+    """Read data or specs as a run would, and report what would matter for a score.
+
+    Every image and annotation is opened. `bench data check` only says whether a dataset is here,
+    complete, and as it was fetched.
+    """
     reports = list(_reports(targets or [], data, tuple(specs or ()), quiet))
     if as_json:
         print_json(

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench import catalog
 from bench.data.dataset import Dataset
 from bench.data.source import (
+    INCOMPLETE,
     Derived,
     Home,
     ImageSource,
@@ -44,6 +45,9 @@ def open_dataset(
     """
     split, part = spec.split(split)
     home = home_of(spec, root)
+    if (home.path / INCOMPLETE).exists():
+        what = f"`bench data get` was stopped while it moved files into {home.path}."
+        raise home.missing(f"{what} The same command goes on.")
     if spec.generator is not None:
         generate(spec.generator, home.path)
     wanted = _wanted(spec, split, part, tasks)

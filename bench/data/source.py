@@ -48,6 +48,10 @@ GENERATORS = {"shapes-in-the-wild": "bench.data.generated:write_wild"}
 """What writes a dataset's files where they are not there yet: a function of its folder."""
 
 
+INCOMPLETE = ".bench-incomplete"
+"""The mark of a dataset's folder that files are being moved into (`bench.obtain.placing`)."""
+
+
 class ImageSource(Protocol):
     """The images of one split."""
 

@@ -1,0 +1,342 @@
+"""`bench data get`: from a dataset's spec to its files, in place, counted and pinned.
+
+A piece that is pinned and intact is verified and not fetched. Everything else is fetched aside,
+compared with what is pinned, counted, and moved in.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from bench import catalog
+from bench.data.source import INCOMPLETE, file_digest
+from bench.errors import DataError, DataMissing, UsageError
+from bench.obtain.archive import File, folder_files, room_for
+from bench.obtain.by_hand import instructions
+from bench.obtain.counting import Counted, count_split
+from bench.obtain.lock import (
+    INSIDE,
+    Entry,
+    Pins,
+    between,
+    differences,
+    entry_of,
+    hashed,
+)
+from bench.obtain.pieces import Export, Piece, is_drawn, pieces
+from bench.obtain.places import (
+    Address,
+    Downloads,
+    FromRoboflow,
+    Got,
+    Hub,
+    Local,
+    Place,
+    Progress,
+    place,
+)
+from bench.obtain.placing import place as move_in
+from bench.spec import DatasetSpec
+
+FOUND = "found"
+"""The source of what was there before anything was fetched."""
+ROBOFLOW_PARTS: Mapping[str, str] = {"val": "valid", "train": "train"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for."""
+
+    root: Path
+    """The data folder."""
+    splits: tuple[str, ...] = ()
+    """Empty: of an export all, of other datasets the one that is scored."""
+    source: str | None = None
+    """As `--from` says; `None`: where the spec says."""
+    again: bool = False
+    """Fetch what is there too, and compare it."""
+    other_counts: bool = False
+    """Keep a dataset that is not as large as its spec says."""
+    search: catalog.Search = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done about a dataset."""
+
+    dataset: str
+    done: str
+    """`drawn`, `verified`, `found` (it was there, and is pinned now) or `fetched`."""
+    counts: tuple[Counted, ...] = ()
+    sources: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    """Splits that were not asked for and need more files."""
+
+
+@dataclass
+class Getting:
+    """One command's work: its downloads are shared by the datasets it gets."""
+
+    request: Request
+    tell: Callable[[str], None] = lambda text: None
+    progress: Progress = lambda file, done, of: None
+
+    def __post_init__(self) -> None:
+        self.inside = self.request.root / INSIDE
+        self.pins = Pins(self.request.root)
+        self.downloads = Downloads(
+            self.inside / "downloads", self.progress, again=self.request.again
+        )
+
+    def get(self, spec: DatasetSpec) -> Outcome:
+        """Have a dataset in place.
+
+        Raises:
+            DataMissing: it cannot be had, or only by hand: the message says how.
+            DataError: what is there, or what came, is not what is pinned or expected.
+            UsageError: the request does not fit this dataset.
+        """
+        if is_drawn(spec):
+            return Outcome(spec.name, "drawn")
+        splits = self._splits(spec)
+        wanted = pieces(spec, splits)
+        if not wanted:
+            raise DataMissing(instructions(spec, (), self.request.root))
+        home = self.request.root / spec.home
+        place = self._place(spec, wanted)
+        complete = not self.request.again and self._complete(spec, splits)
+        done, by_hand, sources = set(), [], []
+        for piece in wanted:
+            kept = self._kept(piece, home, complete)
+            if kept is None:
+                got = self._got(piece, spec, place)
+                if got is None:
+                    by_hand.append(piece)
+                    continue
+                self._put(piece, spec, got, home, splits)
+            done.add(kept or "fetched")
+            sources.append(self.pins.entries()[piece.key].source)
+        if by_hand:
+            raise DataMissing(instructions(spec, by_hand, self.request.root))
+        counts = tuple(self._count(spec, split) for split in splits)
+        self._judge(spec, counts)
+        said = next(word for word in ("fetched", "found", "verified") if word in done)
+        return Outcome(spec.name, said, counts, tuple(dict.fromkeys(sources)), _left(spec, splits))
+
+    # --- what is there ---------------------------------------------------------------------------
+
+    def _splits(self, spec: DatasetSpec) -> tuple[str, ...]:
+        if self.request.splits:
+            return tuple(spec.split(name)[0] for name in self.request.splits)
+        own = tuple(name for name, split in spec.splits.items() if split.of is None)
+        return (
+            own if isinstance(next(iter(pieces(spec, own)), None), Export) else (spec.split()[0],)
+        )
+
+    def _complete(self, spec: DatasetSpec, splits: Sequence[str]) -> bool:
+        """Whether all that was asked for is there, whoever put it there."""
+        if (self.request.root / spec.home / INCOMPLETE).exists():
+            return False
+        counts = [self._count(spec, split) for split in splits]
+        return all(found.complete for found in counts)
+
+    def _kept(self, piece: Piece, home: Path, complete: bool) -> str | None:
+        """What was done about a piece that need not be fetched; `None` for one that must be.
+
+        Raises:
+            DataError: it is pinned, and has changed since.
+        """
+        entry = self.pins.entries().get(piece.key)
+        if entry is None:
+            return self._found(piece, home) if complete else None
+        files = self.pins.files(piece.key)
+        if files is None:  # the lock file came from elsewhere, without the list
+            return self._found(piece, home, entry) if complete else None
+        self.tell(f"verifying {piece.key}: {len(files)} files")
+        wrong = differences(home, files, contents=True)
+        if wrong.changed:
+            raise DataError(
+                f"{home} is not what {self.pins.path} pins ({entry.source}): {wrong}. Delete what "
+                "changed, and the same command fetches it again; if the change is meant, delete "
+                f"the entry '{piece.key}'."
+            )
+        marked = (home / INCOMPLETE).exists()
+        return None if wrong.missing or marked or self.request.again else "verified"
+
+    def _found(self, piece: Piece, home: Path, entry: Entry | None = None) -> str | None:
+        """Pin a piece that was there before, or compare it with what was pinned elsewhere."""
+        paths = folder_files(home, piece.given())
+        if not paths:
+            return None
+        self.tell(f"pinning {piece.key}: {len(paths)} files that are there")
+        files = hashed(home, paths)
+        found = entry_of(files, source=FOUND, archive="")
+        if entry is not None:
+            if entry.tree != found.tree:
+                return None  # a part of it, or other files: what is fetched will tell
+            found = entry
+        self.pins.pin(piece.key, found, files)
+        return "found"
+
+    # --- getting one piece -----------------------------------------------------------------------
+
+    def _place(self, spec: DatasetSpec, wanted: Sequence[Piece]) -> Place | None:
+        """What `--from` names; `UsageError` where none of the pieces is there."""
+        if self.request.source is None:
+            return None
+        found = place(self.request.source, spec.source.mirrors)
+        if not any(_is_about(found, piece) for piece in wanted):
+            raise UsageError(
+                f"--from {self.request.source}: {spec.name} is got from "
+                f"{', '.join(piece.file for piece in wanted)}, and none of that is there."
+            )
+        return found
+
+    def _got(self, piece: Piece, spec: DatasetSpec, place: Place | None) -> Got | None:
+        """A piece's file or folder; `None` where only a person can get it."""
+        if place is not None and _is_about(place, piece):
+            self.tell(f"getting {piece.file} from {self.request.source}")
+            return place.get(piece.file, self.downloads)
+        reasons = []
+        for candidate in self._candidates(piece, spec):
+            self.tell(f"getting {piece.file} of {spec.name}")
+            try:
+                return candidate.get(piece.file, self.downloads)
+            except DataMissing as error:
+                reasons.append(str(error))
+        if reasons:
+            raise DataMissing(" ".join([*reasons, _otherwise(spec)]))
+        return None
+
+    def _candidates(self, piece: Piece, spec: DatasetSpec) -> Iterator[Place]:
+        pin = spec.source.roboflow
+        if isinstance(piece, Export) and pin is not None:
+            yield FromRoboflow(pin, _sizes(spec), _otherwise(spec))
+            return
+        entry = self.pins.entries().get(piece.key)
+        for url in piece.urls:
+            if not url.startswith("hf://"):
+                yield Address(url)
+                continue
+            hub = Hub.parse(url)  # at the commit that was pinned, if it was
+            pinned = entry is not None and hub.same_repository(entry.source)
+            yield Hub.parse(entry.source) if entry is not None and pinned else hub
+
+    def _put(
+        self, piece: Piece, spec: DatasetSpec, got: Got, home: Path, splits: Sequence[str]
+    ) -> None:
+        """Unpack a piece aside, compare and count it, move it in, and pin it."""
+        archive = file_digest(got.path) if got.path.is_file() else ""
+        if piece.sha256 and archive and archive != piece.sha256:
+            raise DataError(
+                f"{got.source} is not the {piece.file} that the spec of {spec.name} states: sha256 "
+                f"is {archive[:16]}…, not {piece.sha256[:16]}…."
+            )
+        staged = self.inside / "staging" / quote(piece.key, safe="")
+        shutil.rmtree(staged, ignore_errors=True)
+        staged.mkdir(parents=True)
+        room_for(got.path, staged)
+        self.tell(f"unpacking {piece.file}")
+        try:
+            files = piece.unpack(got.path, staged)
+        except DataError:
+            if got.path.parent == self.downloads.folder:
+                got.path.unlink(missing_ok=True)  # a broken download is not gone on with
+            shutil.rmtree(staged, ignore_errors=True)
+            raise
+        entry = entry_of(files, source=got.source, archive=archive)
+        self._compare(piece, entry, files)
+        if isinstance(piece, Export):
+            aside = spec.model_copy(update={"home": str(staged.resolve())})
+            self._judge(spec, tuple(self._count(aside, split) for split in splits), staged)
+        move_in(staged, home, files)
+        self.pins.pin(piece.key, entry, files)
+
+    def _compare(self, piece: Piece, entry: Entry, files: Sequence[File]) -> None:
+        """Refuse what is not what was pinned."""
+        pinned = self.pins.entries().get(piece.key)
+        if pinned is None or pinned.tree == entry.tree:
+            return
+        before = self.pins.files(piece.key)
+        if before is not None and pinned.source == FOUND:
+            known = {file.path for file in before}  # what was there need not be all of it
+            if not between(before, [file for file in files if file.path in known]):
+                return
+        how = f"{pinned.files} files then, {entry.files} now"
+        if before is not None:
+            how = str(between(before, files))
+        raise DataError(
+            f"{piece.file} from {entry.source} is not what {self.pins.path} pins (from "
+            f"{pinned.source}): upstream has changed, or it is another form of it: {how}. Nothing "
+            f"was moved. If the new one is right, delete the entry '{piece.key}' and the files "
+            "that it replaces, and run the same command again."
+        )
+
+    # --- counting --------------------------------------------------------------------------------
+
+    def _count(self, spec: DatasetSpec, split: str) -> Counted:
+        return count_split(spec, split, root=self.request.root, search=self.request.search)
+
+    def _judge(
+        self, spec: DatasetSpec, counts: Sequence[Counted], staged: Path | None = None
+    ) -> None:
+        """Refuse a dataset that is not as large as it should be."""
+        wrong = [found for found in counts if not found.complete]
+        known = [found for found in wrong if found.here and found.samples and not found.absent]
+        if not wrong or (self.request.other_counts and wrong == known):
+            return
+        where = "Nothing was moved." if staged is not None else "It is in place all the same."
+        said = "; ".join(f"{found.split}: {found}" for found in wrong)
+        said = said.replace(str(staged), spec.home) if staged is not None else said
+        otherwise = " To keep it all the same: --other-counts." if wrong == known else ""
+        raise DataError(
+            f"{spec.name} is not what its spec{_table(spec)} counts: {said.rstrip('.')}. "
+            f"{where}{otherwise}"
+        )
+
+
+def _table(spec: DatasetSpec) -> str:
+    return f" (the paper's {spec.source.paper.table})" if spec.source.paper else ""
+
+
+def _sizes(spec: DatasetSpec) -> dict[str, int]:
+    """Images by Roboflow's names of parts."""
+    return {
+        part: size
+        for split, part in ROBOFLOW_PARTS.items()
+        if split in spec.splits and (size := spec.splits[split].size) is not None
+    }
+
+
+def _is_about(place: Place, piece: Piece) -> bool:
+    """Whether a place has a piece; of a mirror and the hub nobody knows before it is asked."""
+    if isinstance(piece, Export):
+        return True  # whatever it is called
+    if isinstance(place, Address):
+        return place.name == piece.file
+    if isinstance(place, Local):
+        folder = place.path
+        if folder.is_file():
+            return folder.name == piece.file
+        laid_out = all((folder / path).exists() for path in piece.given())
+        return laid_out or (folder / piece.file).is_file()
+    return not isinstance(place, FromRoboflow)
+
+
+def _otherwise(spec: DatasetSpec) -> str:
+    """What else can be done where nothing answers."""
+    mirrors = "".join(f"--from {name}, or " for name in spec.source.mirrors)
+    page = f" (see {spec.source.page})" if spec.source.page else ""
+    return f"Elsewhere: {mirrors}--from FILE with what was got by other means{page}."
+
+
+def _left(spec: DatasetSpec, splits: Sequence[str]) -> tuple[str, ...]:
+    """Splits that would need more pieces than those that were asked for."""
+    have = {piece.key for piece in pieces(spec, splits)}
+    others = [name for name in spec.splits if name not in splits]
+    return tuple(name for name in others if {piece.key for piece in pieces(spec, [name])} - have)
+
+
+__all__ = ["Getting", "Outcome", "Request"]
