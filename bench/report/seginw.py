@@ -115,7 +115,7 @@ def counted(parameters: Sequence[int]) -> str:
     >>> counted([262_144]), counted([39_300_000]), counted([9_216]), counted([])
     ('0.26M', '39.3M', '9.2k', '')
     """
-    shown = [_short(count) for count in parameters]
+    shown = list(dict.fromkeys(_short(count) for count in parameters))
     return "" if not shown else shown[0] if len(shown) == 1 else f"{shown[0]} to {shown[-1]}"
 
 

@@ -2,10 +2,15 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.report import style
 from bench.train.journal import JOURNAL_FILE, read_lines
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PLOT_FILE = "losses.svg"
 POINTS = 300
@@ -13,27 +18,35 @@ POINTS = 300
 
 
 def plot(folder: Path) -> Path | None:
-    """Draw the losses of the run in a folder; `None` where it has no steps yet."""
-    from matplotlib.figure import Figure
+    """Draw the losses of the run in a folder into it; `None` where it has no steps yet."""
+    figure = losses(folder)
+    if figure is None:
+        return None
+    path = folder / PLOT_FILE
+    style.write(figure, path)
+    return path
 
+
+def losses(folder: Path) -> "Figure | None":
+    """A panel for each loss of the run in a folder; `None` where it has no steps yet."""
     rows = [json.loads(line) for line in read_lines(folder / JOURNAL_FILE)]
     names = [name for name in (rows[0] if rows else ()) if name not in _BESIDE]
     if not names:
         return None
     columns = min(3, len(names))
     lines = -(-len(names) // columns)
-    figure = Figure(figsize=(4 * columns, 2.4 * lines), layout="constrained")
-    for axes, name in zip(
-        np.ravel(figure.subplots(lines, columns, squeeze=False)), names, strict=False
-    ):
-        steps, values = _smoothed([row["step"] for row in rows], [row[name] for row in rows])
-        axes.plot(steps, values, linewidth=1)
-        axes.set_title(name.replace("_", " "), fontsize=9)
-        axes.tick_params(labelsize=7)
-        axes.grid(alpha=0.3)
-    path = folder / PLOT_FILE
-    figure.savefig(path)
-    return path
+    with style.applied():
+        figure = style.blank(4 * columns, 2.4 * lines)
+        panels = np.ravel(figure.subplots(lines, columns, squeeze=False))
+        for axes, name in zip(panels, names, strict=False):
+            steps, values = _smoothed([row["step"] for row in rows], [row[name] for row in rows])
+            axes.plot(steps, values, color=style.colour(0), linewidth=1)
+            axes.set_title(name.replace("_", " "))
+        for axes in panels[len(names) :]:
+            axes.remove()
+        for axes in panels[: len(names)][-columns:]:
+            axes.set_xlabel("step")
+    return figure
 
 
 _BESIDE = ("step", "rate", "seconds")
