@@ -82,7 +82,7 @@ class Offered(Strict):
         return self
 
 
-class Paper(Strict):
+class Published(Strict):
     """What the paper says of a dataset, which need not be what is there."""
 
     table: str
@@ -108,7 +108,7 @@ class Source(Strict):
     """The files to get, in order."""
     mirrors: dict[str, str] = Field(default_factory=dict)
     """Other places to get it from, by the name that `bench data get --from` takes."""
-    paper: Paper | None = None
+    published: Published | None = None
 
     @field_validator("obtain")
     @classmethod
@@ -350,7 +350,7 @@ __all__ = [
     "DatasetSpec",
     "Member",
     "Offered",
-    "Paper",
+    "Published",
     "Reading",
     "Roboflow",
     "Source",

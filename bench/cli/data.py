@@ -194,7 +194,7 @@ def _counts(one: "Status") -> Iterable[Row]:
     """A row for each split: what is there, what the spec says, what the paper says."""
     from bench.obtain.status import State
 
-    paper = one.spec.source.paper
+    paper = one.spec.source.published
     for found in one.counts:
         if found.extra and not found.here:
             continue  # other images or forms of a split, which need not be there
@@ -236,7 +236,7 @@ def _remarks(one: "Status") -> Iterable[str]:
         if known and not found.complete:
             yield f"{one.spec.name} {found.split}: {found}"
         if found.paper not in (None, found.expected) and found.here:
-            table = one.spec.source.paper.table if one.spec.source.paper else ""
+            table = one.spec.source.published.table if one.spec.source.published else ""
             yield (
                 f"{one.spec.name} {found.split}: {table} says {found.paper}, its distributors give "
                 f"{found.expected}"

@@ -73,7 +73,7 @@ def count_split(
 ) -> Counted:
     """One split of a dataset."""
     part = spec.splits[split]
-    paper = spec.source.paper.images.get(split) if spec.source.paper else None
+    paper = spec.source.published.images.get(split) if spec.source.published else None
     needed, extra = split == spec.split()[0], part.of is not None
     samples, absent, reason = None, [], ""
     try:

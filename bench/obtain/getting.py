@@ -6,6 +6,7 @@ compared with what is pinned, counted, and moved in.
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -234,25 +235,37 @@ class Getting:
                 f"{got.source} is not the {piece.file} that the spec of {spec.name} states: sha256 "
                 f"is {archive[:16]}…, not {piece.sha256[:16]}…."
             )
-        staged = self.inside / "staging" / quote(piece.key, safe="")
-        shutil.rmtree(staged, ignore_errors=True)
-        staged.mkdir(parents=True)
-        room_for(got.path, staged)
         self.tell(f"unpacking {piece.file}")
-        try:
-            files = piece.unpack(got.path, staged)
-        except DataError:
-            if got.path.parent == self.downloads.folder:
-                got.path.unlink(missing_ok=True)  # a broken download is not gone on with
-            shutil.rmtree(staged, ignore_errors=True)
-            raise
-        entry = entry_of(files, source=got.source, archive=archive)
-        self._compare(piece, entry, files)
-        if isinstance(piece, Export):
-            aside = spec.model_copy(update={"home": str(staged.resolve())})
-            self._judge(spec, tuple(self._count(aside, split) for split in splits), staged)
-        move_in(staged, home, files)
+        with self._aside(piece) as staged:
+            files = self._unpacked(piece, got.path, staged)
+            entry = entry_of(files, source=got.source, archive=archive)
+            self._compare(piece, entry, files)
+            if isinstance(piece, Export):
+                aside = spec.model_copy(update={"home": str(staged.resolve())})
+                counts = tuple(self._count(aside, split) for split in splits)
+                self._judge(spec, counts, staged.resolve())
+            move_in(staged, home, files)
         self.pins.pin(piece.key, entry, files)
+
+    @contextmanager
+    def _aside(self, piece: Piece) -> Iterator[Path]:
+        """An empty folder to unpack a piece into; it does not outlive the work on the piece."""
+        staged = self.inside / "staging" / quote(piece.key, safe="")
+        shutil.rmtree(staged, ignore_errors=True)  # left by a process that was killed
+        staged.mkdir(parents=True)
+        try:
+            yield staged
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+    def _unpacked(self, piece: Piece, source: Path, staged: Path) -> tuple[File, ...]:
+        try:
+            room_for(source, staged)
+            return piece.unpack(source, staged)
+        except DataError:
+            if source.parent == self.downloads.folder:
+                source.unlink(missing_ok=True)  # a broken download is not gone on with
+            raise
 
     def _compare(self, piece: Piece, entry: Entry, files: Sequence[File]) -> None:
         """Refuse what is not what was pinned."""
@@ -292,13 +305,13 @@ class Getting:
         said = said.replace(str(staged), spec.home) if staged is not None else said
         otherwise = " To keep it all the same: --other-counts." if wrong == known else ""
         raise DataError(
-            f"{spec.name} is not what its spec{_table(spec)} counts: {said.rstrip('.')}. "
+            f"{spec.name} does not fit its spec{_table(spec)}: {said.rstrip('.')}. "
             f"{where}{otherwise}"
         )
 
 
 def _table(spec: DatasetSpec) -> str:
-    return f" (the paper's {spec.source.paper.table})" if spec.source.paper else ""
+    return f" (the paper's {spec.source.published.table})" if spec.source.published else ""
 
 
 def _sizes(spec: DatasetSpec) -> dict[str, int]:

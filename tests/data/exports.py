@@ -21,7 +21,9 @@ def write_export(folder: Path, name: str, *, bundle: bool = False, missing: int 
         sizes["train_10shot"] = min(10, sizes["train"])
     first = 0 if bundle else 1
     placeholder = [] if bundle else [{"id": 0, "name": "all", "supercategory": "none"}]
-    categories = placeholder + [{"id": i + first, "name": name} for i, name in enumerate(names)]
+    categories = placeholder + [
+        {"id": i + first, "name": name, "supercategory": "all"} for i, name in enumerate(names)
+    ]
     for part, size in sizes.items():
         files = [f"{part}-{i}_jpg.rf.{i}.png" for i in range(size)]
         for i, file in enumerate(files):
