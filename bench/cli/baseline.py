@@ -15,10 +15,14 @@ from bench.cli.options import (
     Specs,
     note,
     print_json,
+    print_rows,
 )
+from bench.cli.progress import progress
+from bench.report.table import Format
 
 if TYPE_CHECKING:
     from bench.record import Record
+    from bench.regression.reference import Reference
     from bench.store import Store
 
 
@@ -32,6 +36,13 @@ def baseline(
         typer.Option(help="The file; without it RESULTS/references/NAME.json.", dir_okay=False),
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Only runs on this dataset.")] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A number format that the model may later be run in, as bfloat16: asks about all "
+            "images in it, to know what that alone does to stages and scores."
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="Where the model is asked.")] = "cpu",
     data: Data = DATA_DEFAULT,
     results: Results = RESULTS_DEFAULT,
@@ -44,16 +55,16 @@ def baseline(
     The model is asked once more about eight images, to note what each stage computes and how far
     rounding moves it.
     """
-    from bench.cli.options import print_rows
     from bench.regression.reference import make, place_of
-    from bench.report.table import Format
     from bench.store import Store
     from bench.workplace import Workplace
 
     store = Store(results)
     records = _all(runs, store, dataset)
     place = Workplace(results, data, tuple(specs or ()))
-    reference = make(name, records, place, device)
+    images = len(allow or ()) * sum(r.images.scored for r in records if r.images)
+    with progress(f"baseline {name}", images, quiet=quiet or not images) as advance:
+        reference = make(name, records, place, device, allow=allow or (), seen=advance)
     path = out or place_of(name, results)
     reference.write(path)
     size = path.stat().st_size
@@ -71,6 +82,8 @@ def baseline(
         for part in reference.parts
     ]
     print_rows(rows, Format.TERMINAL)
+    if reaches := _reach_rows(reference):
+        print_rows(reaches, Format.TERMINAL)
     note(
         f"Reference '{name}' is in {path} ({size / 1000:.0f} kB). "
         f"Check against it: bench regress --model MODEL --against {out or name}",
@@ -84,3 +97,21 @@ def _all(names: list[str], store: "Store", dataset: str | None) -> "list[Record]
 
     found = [record for name in names for record in runs_named(name, store, dataset)]
     return list({record.key: record for record in found}.values())
+
+
+def _reach_rows(reference: "Reference") -> list[dict[str, object]]:
+    """What other number formats do to each task's headline, in points."""
+    from bench import tasks
+
+    return [
+        {
+            "number format": format,
+            "dataset": part.record.dataset.name,
+            "score": f"{task} {tasks.task(task).headline}",
+            "moves it by, at most": f"{100 * reaches[tasks.task(task).headline]:.2f} points",
+        }
+        for part in reference.parts
+        for format, by_task in part.reaches.items()
+        for task, reaches in by_task.items()
+        if tasks.task(task).headline in reaches
+    ]

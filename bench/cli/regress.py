@@ -104,26 +104,42 @@ def regress(
 
 def scores_table(decision: "Decision") -> Table:
     """A line a score: then, now, the difference with its interval, and what it comes to."""
-    rows = tuple(Row(_score_cells(check)) for check in decision.scores)
-    images = {check.difference.images for check in decision.scores if check.difference}
     rules = decision.rules
-    notes = (
+    rows = tuple(Row(_score_cells(check, rules.margin)) for check in decision.scores)
+    images = {check.difference.images for check in decision.scores if check.difference}
+    notes = [
         "Percent and points; paired bootstrap over "
-        f"{' and '.join(str(n) for n in sorted(images))} images. A score may lose "
-        f"{100 * rules.margin:g} and gain {100 * rules.upper:g} points.",
+        f"{' and '.join(str(n) for n in sorted(images))} images. A score may gain "
+        f"{100 * rules.upper:g} points."
+    ]
+    if any(check.reach for check in decision.scores):
+        notes.append(
+            "What a score may lose and gain is widened by what its number format did when the "
+            "reference was made."
+        )
+    columns = (
+        "dataset",
+        "task",
+        "score",
+        "reference",
+        "now",
+        "difference",
+        "95% interval",
+        "may lose",
+        "",
     )
-    columns = ("dataset", "task", "score", "reference", "now", "difference", "95% interval", "")
-    return Table(columns, rows, "Scores", notes if images else ())
+    return Table(columns, rows, "Scores", tuple(notes) if images else ())
 
 
-def _score_cells(check: "ScoreCheck") -> tuple[str, ...]:
+def _score_cells(check: "ScoreCheck", margin: float) -> tuple[str, ...]:
     who = (check.dataset, check.task, check.score, percent(check.then))
     d = check.difference
     if d is None:
-        return (*who, "–", "–", "–", check.verdict.value)
+        return (*who, "–", "–", "–", "", check.verdict.value)
     known = d.interval.low == d.interval.low
     interval = f"[{points(d.interval.low)}, {points(d.interval.high)}]" if known else "–"
-    return (*who, percent(d.ours), points(d.value), interval, check.verdict.value)
+    may_lose = f"{100 * (margin + check.reach):.2f}"
+    return (*who, percent(d.ours), points(d.value), interval, may_lose, check.verdict.value)
 
 
 def stages_table(decision: "Decision") -> Table:
@@ -176,6 +192,7 @@ def _plain_score(check: "ScoreCheck") -> dict[str, Any]:
         "difference": None if d is None else d.value,
         "interval": None if d is None else [d.interval.low, d.interval.high],
         "images": None if d is None else d.images,
+        "reach_of_format": check.reach,
     }
 
 

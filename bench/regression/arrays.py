@@ -54,7 +54,8 @@ def _named(value: Any, name: str) -> Iterator[tuple[str, Array]]:
             if (content := getattr(value, field.name)) is not None:
                 yield from _named(content, _under(name, field.name))
     else:
-        yield name or "array", plain(value)
+        array = plain(value)
+        yield name or ("array" if array.dtype.kind == "f" else "labels"), array
 
 
 def plain(value: Any) -> Array:

@@ -31,7 +31,7 @@ from bench.regression.stage_check import (
     check_stages,
     settings_alone,
 )
-from bench.regression.stages import show
+from bench.regression.stages import examine_all
 from bench.stats import Difference, differences
 from bench.workplace import Workplace
 
@@ -143,14 +143,13 @@ class Gate:
         if classes_changed(part.record, assignment.examination.dataset.vocabulary):
             return [], settings_alone(part.record.dataset.name, changed)
         _same_data(part, assignment)
-        examination, first = assignment.examination, tuple(part.stages)
-        shown_outcomes, shown = show(examination, first, seen)
-        outcomes = {outcome.id: outcome for outcome in shown_outcomes}
-        rest = [id for id in part.outcomes if id not in part.stages]
-        asked = examination.outcomes(rest, batch_size=assignment.batch_size, fail_fast=True)
-        for outcome in asked:
-            outcomes[outcome.id] = outcome
-            seen()
+        outcomes, shown = examine_all(
+            assignment.examination,
+            [*part.outcomes],
+            [*part.stages],
+            batch_size=assignment.batch_size,
+            seen=seen,
+        )
         stages = check_stages(
             part, shown, changed, assignment.job.precision, new_weights=self.rules.new_weights
         )
@@ -189,13 +188,15 @@ class Gate:
                 for index, meter in enumerate(examination.meters[task]):
                     now = [outcomes[id].statistics[task][index] for id in part.outcomes]
                     found |= differences(meter, now, part.statistics_of(task, index))
+            reaches = part.reaches.get(assignment.job.precision, {}).get(task, {})
             for name in names:
                 value = recorded[name].value
                 then = math.nan if value is None else value
                 where = (part.record.dataset.name, task, name, then)
                 if name in found:
-                    verdict, why = judged(found[name], self.rules)
-                    yield ScoreCheck(*where, verdict, why, found[name])
+                    reach = reaches.get(name, 0.0)
+                    verdict, why = judged(found[name], self.rules, reach)
+                    yield ScoreCheck(*where, verdict, why, found[name], reach)
                 else:
                     yield ScoreCheck(*where, Verdict.FAILED, reason)
 

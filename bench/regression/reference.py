@@ -7,7 +7,7 @@ hundred kilobytes.
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from io import BytesIO
@@ -17,15 +17,16 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from bench.errors import DataError, DataMissing, UnknownName, UsageError
+from bench.evaluation import Examination
 from bench.execute import Assignment
 from bench.metrics.meter import Statistics
 from bench.outcome import ImageOutcome, read_statistics, write_statistics
 from bench.plan import Job
 from bench.record import Kept, ModelUsed, Record
-from bench.regression.rounding import Envelope, envelopes
+from bench.regression.rounding import Envelope, envelope, of_machines
 from bench.regression.sketch import Sketch
-from bench.regression.stages import fixed_images, show
-from bench.stats import record_intervals
+from bench.regression.stages import examine_all, fixed_images, show
+from bench.stats import differences, record_intervals
 from bench.store import Store, explained
 from bench.workplace import Workplace
 
@@ -45,6 +46,9 @@ class Part(Kept):
     """Of a few images: sketches by image, stage and array."""
     envelopes: dict[str, Envelope]
     """By number format, how far rounding may move each array."""
+    reaches: dict[str, dict[str, dict[str, float]]] = Field(default_factory=dict)
+    """By other number format, task and score, how far the format alone moves it: the farther end of
+    the 95 % interval of the difference, as a fraction."""
 
     @cached_property
     def outcomes(self) -> Mapping[str, ImageOutcome]:
@@ -143,18 +147,37 @@ def _named(folder: Path) -> dict[str, Path]:
 # --- making one ----------------------------------------------------------------------------------
 
 
-def make(name: str, records: Sequence[Record], place: Workplace, device: str = "cpu") -> Reference:
+def make(
+    name: str,
+    records: Sequence[Record],
+    place: Workplace,
+    device: str = "cpu",
+    *,
+    allow: Sequence[str] = (),
+    seen: Callable[[], None] = lambda: None,
+) -> Reference:
     """A reference from finished runs, whose model is asked once more about the fixed images.
 
+    Args:
+        name: what it is called.
+        records: of one model.
+        place: where its runs and datasets lie.
+        device: where the model works.
+        allow: number formats, besides the run's own, that the model may later be run in: it is
+            asked about every image in each, to know what that alone does to stages and scores.
+        seen: called after each image that is asked about for `allow`.
+
     Raises:
-        UsageError: a run cannot be a reference, or they are of several models.
+        UsageError: a run cannot be a reference, or they are of several models, or the model has no
+            such format.
         DataError: data, weights or card are not what they were when the run was made.
     """
     asked = {(job_of(r).called, r.model.weights_digest) for r in records}
     if len(asked) > 1:
         models = ", ".join(sorted({called for called, _ in asked}))
         raise UsageError(f"A reference is of one model, not of {models}: make one for each.")
-    return Reference(name=name, parts=tuple(_part(r, place, device) for r in records))
+    parts = tuple(_part(record, place, device, allow, seen) for record in records)
+    return Reference(name=name, parts=parts)
 
 
 def job_of(record: Record) -> Job:
@@ -164,23 +187,54 @@ def job_of(record: Record) -> Job:
     return Job.model_validate_json(json.dumps({**asked, "origins": origins}))
 
 
-def _part(record: Record, place: Workplace, device: str) -> Part:
+def _part(
+    record: Record,
+    place: Workplace,
+    device: str,
+    allow: Sequence[str],
+    seen: Callable[[], None],
+) -> Part:
     store = Store(place.results)
     outcomes = store.statistics(record.key)
     _fit_to_be_kept(record, outcomes is not None)
     assert outcomes is not None
-    scored = [outcome for outcome in outcomes.values() if outcome.failure is None]
+    scored = {id: outcome for id, outcome in outcomes.items() if outcome.failure is None}
     assignment = place.assign(job_of(record), device)
     _still_the_same(record, assignment)
-    examination = assignment.examination
-    images = fixed_images([outcome.id for outcome in scored])
-    _, shown = show(examination, images)
+    images = fixed_images([*scored])
+    _, shown = show(assignment.examination, images)
+    envelopes: dict[str, Envelope] = {}
+    if own := of_machines(assignment.examination, images, shown):
+        envelopes[assignment.job.precision] = own
+    reaches = {}
+    for format in allow:
+        job = assignment.job.model_copy(update={"precision": format})
+        examination = place.assign(job, device).examination
+        now, moved = examine_all(examination, [*scored], images, seen=seen)
+        envelopes[format] = envelope(moved, shown)
+        reaches[format] = _reaches(examination, now, scored)
     return Part(
         record=_with_intervals(record, store),
-        statistics=base64.b64encode(write_statistics(_without_seconds(scored))).decode(),
+        statistics=base64.b64encode(write_statistics(_without_seconds(scored.values()))).decode(),
         stages=shown,
-        envelopes=envelopes(examination, images, shown, assignment.job.precision),
+        envelopes=envelopes,
+        reaches=reaches,
     )
+
+
+def _reaches(
+    examination: Examination, now: Mapping[str, ImageOutcome], then: Mapping[str, ImageOutcome]
+) -> dict[str, dict[str, float]]:
+    """How far each score may be moved, judged by how far it was."""
+    found: dict[str, dict[str, float]] = {}
+    for task, meters in examination.meters.items():
+        for index, meter in enumerate(meters):
+            new, old = ([o[id].statistics[task][index] for id in then] for o in (now, then))
+            for name, moved in differences(meter, new, old).items():
+                if moved.interval.low == moved.interval.low:
+                    reach = max(abs(moved.interval.low), abs(moved.interval.high))
+                    found.setdefault(task, {})[name] = reach
+    return found
 
 
 def _fit_to_be_kept(record: Record, has_statistics: bool) -> None:

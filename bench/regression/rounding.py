@@ -1,11 +1,11 @@
 """How far rounding alone moves each stage of a model: the envelope that a gate allows.
 
 It is measured, not guessed. The model is asked about the fixed images once more with its weights
-and activations in another number format: in float64 for a reference in float32, which shows how
-far float32 is from what it rounds, and so how far another processor may be; and in bfloat16, for
-checkpoints that will be run in it. A network with thresholds inside, as the attention masks of
-mask classifiers, now and then jumps where rounding decides one: what jumps for few images is left
-out of the envelope (`tolerated`), as it is left out of the verdict.
+and activations in float64, which shows how far float32 is from what it rounds, and so how far
+another processor may be. The same for a shorter format that checkpoints may be run in. A network
+with thresholds inside, as the attention masks of mask classifiers, now and then jumps where
+rounding decides one: what jumps for few images is left out of the envelope (`tolerated`), as it is
+left out of the verdict.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,28 +41,19 @@ def tolerated(images: int) -> int:
     return images // 4
 
 
-def envelopes(
-    examination: Examination, ids: Sequence[str], shown: Images, precision: str
-) -> dict[str, Envelope]:
-    """The envelope of each number format that the model can be asked in.
+def of_machines(examination: Examination, ids: Sequence[str], shown: Images) -> Envelope | None:
+    """The envelope of other machines that compute in the same number format.
 
-    Args:
-        examination: with a model in `precision`.
-        ids: of the images.
-        shown: what they show.
-        precision: `float32` or `bfloat16`.
+    `None` for a model that is no torch module, or that makes tensors of one format only.
     """
-    formats = {precision: "float64", **({"bfloat16": "bfloat16"} if precision == "float32" else {})}
-    found = {}
-    for wanted, format in formats.items():
-        other = _in_format(examination.model, format)
-        if other is not None:
-            try:
-                _, moved = show(replace(examination, model=other), ids)
-            except AnswerFailed:  # a model that makes tensors of one format only
-                continue
-            found[wanted] = envelope(moved, shown)
-    return found
+    exact = _exact(examination.model)
+    if exact is None:
+        return None
+    try:
+        _, moved = show(replace(examination, model=exact), ids)
+    except AnswerFailed:
+        return None
+    return envelope(moved, shown)
 
 
 def envelope(moved: Images, shown: Images) -> Envelope:
@@ -97,10 +88,10 @@ def _wide_enough(moved: Sequence[float]) -> float | None:
     return allowed if allowed <= TELLING else None
 
 
-def _in_format(model: Any, format: str) -> Any:
-    """A copy of a torch model in another number format; `None` for what is no such model."""
+def _exact(model: Any) -> Any:
+    """A copy of a torch model in float64; `None` for what is no such model."""
     if not (hasattr(model, "state_dict") and hasattr(model, "to")):
         return None
     import torch  # here: what has a `state_dict` has loaded it already
 
-    return deepcopy(model).to(getattr(torch, format))
+    return deepcopy(model).to(torch.float64)

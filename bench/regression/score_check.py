@@ -54,6 +54,8 @@ class ScoreCheck:
     """Why, in a sentence."""
     difference: Difference | None = None
     """Now minus then; `None` where the two cannot be compared."""
+    reach: float = 0.0
+    """What was allowed besides the margin, because the number format alone may do it."""
 
     @property
     def name(self) -> str:
@@ -61,8 +63,14 @@ class ScoreCheck:
         return f"{self.dataset}: {self.task} {self.score}"
 
 
-def judged(difference: Difference, rules: Rules) -> tuple[Verdict, str]:
-    """What a difference comes to, and why."""
+def judged(difference: Difference, rules: Rules, reach: float = 0.0) -> tuple[Verdict, str]:
+    """What a difference comes to, and why.
+
+    Args:
+        difference: now minus then.
+        rules: the margins.
+        reach: how far the number format alone may move the score; it widens both margins.
+    """
     low, high = difference.interval.low, difference.interval.high
     value, images = difference.value, difference.images
     if math.isnan(difference.theirs) and math.isnan(difference.ours):
@@ -71,22 +79,20 @@ def judged(difference: Difference, rules: Rules) -> tuple[Verdict, str]:
         return Verdict.FAILED, "there is a score on one side alone."
     if low == high == 0:
         return Verdict.PASSED, "no image scores otherwise."
-    span = f"{_points(value)} points, 95% interval {_points(low)} to {_points(high)}"
+    margin, upper = rules.margin + reach, rules.upper + reach
+    found = f"{_points(value)} points, 95% interval {_points(low)} to {_points(high)}"
+    loss = f"{100 * margin:.3g}"
     if images < FEWEST:
-        return Verdict.UNDECIDED, f"{span}: {images} images are too few for an interval."
-    if high < -rules.margin:
-        return Verdict.FAILED, f"{span}: lower by more than {100 * rules.margin:g}."
-    if low > rules.upper:
-        return (
-            Verdict.FAILED,
-            f"{span}: higher by more than {100 * rules.upper:g}, which wants a reason.",
-        )
-    if low < -rules.margin:
-        return (
-            Verdict.UNDECIDED,
-            f"{span}: {images} images are too few to rule out a loss of {100 * rules.margin:g}.",
-        )
-    return Verdict.PASSED, f"{span}: not lower by {100 * rules.margin:g}."
+        return Verdict.UNDECIDED, f"{found}: {images} images are too few for an interval."
+    if high < -margin:
+        return Verdict.FAILED, f"{found}: lower by more than {loss}."
+    if low > upper:
+        why = f"higher by more than {100 * upper:.3g}, which wants a reason."
+        return Verdict.FAILED, f"{found}: {why}"
+    if low < -margin:
+        why = f"{images} images are too few to rule out a loss of {loss}."
+        return Verdict.UNDECIDED, f"{found}: {why}"
+    return Verdict.PASSED, f"{found}: not lower by {loss}."
 
 
 def _points(value: float) -> str:

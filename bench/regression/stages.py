@@ -74,6 +74,28 @@ def show(
     return outcomes, notes.images
 
 
+def examine_all(
+    examination: Examination,
+    ids: Sequence[str],
+    fixed: Sequence[str],
+    *,
+    batch_size: int = 1,
+    seen: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, ImageOutcome], dict[str, Shown]]:
+    """Ask about all images: the outcome of each, and what the fixed ones showed.
+
+    Raises:
+        BenchError: an image cannot be read, or the model failed on it.
+    """
+    first, shown = show(examination, fixed, seen)
+    outcomes = {outcome.id: outcome for outcome in first}
+    rest = [id for id in ids if id not in outcomes]
+    for outcome in examination.outcomes(rest, batch_size=batch_size, fail_fast=True):
+        outcomes[outcome.id] = outcome
+        seen()
+    return outcomes, shown
+
+
 class _Notes:
     """What is noted of each image while it is examined."""
 
