@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bench.record import Record
     from bench.report.sweep import Column, Entry
+    from bench.report.table import Table
     from bench.spec import SuiteSpec
     from bench.store import Store
 
@@ -169,7 +170,7 @@ def _suite_with(records: "Sequence[Record]", specs: Sequence[Path]) -> str:
 
 def _bars(asked: _Asked) -> Drawn:
     from bench.cli.table import _bounds
-    from bench.report.figures import table_bars
+    from bench.report.bars import table_bars
     from bench.report.frame import leaderboard, scores
     from bench.report.leaderboard import leaderboard_table
 
@@ -188,8 +189,34 @@ def _bars(asked: _Asked) -> Drawn:
         if name not in set(long["score"]):
             raise UnknownName("score", name, set(long["score"]))
     board = leaderboard(long, datasets=datasets, names=asked.scores, mean_of=mean_of)
+    table = leaderboard_table(board)
+    if mean_of and not asked.scores:
+        table = _only_means(table)
     name = "-".join(["bars", *named]) if named else "bars"
-    return {name: table_bars(leaderboard_table(board))}
+    return {name: table_bars(table)}
+
+
+def _only_means(table: "Table") -> "Table":
+    """Who, and the suite's mean: what a suite is sorted by.
+
+    Raises:
+        UsageError: no system has all of the suite.
+    """
+    from bench.report.frame import SUITE
+    from bench.report.table import Number, Row, Table
+
+    def kept(place: int) -> bool:
+        of_mean = table.columns[place].split()[0] == SUITE
+        return of_mean or not any(isinstance(row.cells[place], Number) for row in table.rows)
+
+    places = [place for place in range(len(table.columns)) if kept(place)]
+    rows = [Row(tuple(row.cells[p] for p in places), row.reported) for row in table.rows]
+    last = [(row, row.cells[-1]) for row in rows]
+    whole = [row for row, cell in last if isinstance(cell, Number) and cell.value == cell.value]
+    if not whole:
+        raise UsageError("No system has all of the suite; --score NAME draws every dataset.")
+    columns = tuple(table.columns[place] for place in places)
+    return Table(columns, tuple(whole), table.title, table.notes)
 
 
 def _datasets(named: Sequence[str], specs: Sequence[Path]) -> tuple[list[str], tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""The figures: bars by dataset, curves over shots, and any table's numbers as bars.
+"""Figures of few-shot sweeps: bars by dataset, curves over shots.
 
 `zero_shot_bars` is X-Decoder's Figure 8 and `shot_curves` its Figure 9, for any suite that has a
 mean. Each makes a matplotlib figure, which `bench.report.style.save` writes.
@@ -25,7 +25,6 @@ from bench.report.sweep import (
     same_model,
     shots_rank,
 )
-from bench.report.table import Number, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
 
 Bounds = Callable[[Record], Mapping[tuple[str, str], tuple[float, float]]]
 """record -> 95 % bounds by (task, score)."""
-ACROSS = 4
-"""Panels in a row."""
 
 
 # --- figure 8 ------------------------------------------------------------------------------------
@@ -202,7 +199,7 @@ def shot_curves(found: Sequence[Entry], score: str, *, title: str) -> "Figure":
             axes.set_xticks(range(len(curves.shots)), curves.shots)
             axes.set_xlim(-0.3, len(curves.shots) - 0.7)
             axes.set_xlabel("shots")
-        for axes in panels[::ACROSS]:
+        for axes in panels[:: style.grid(len(panels))[0]]:
             axes.set_ylabel(f"average {score}, %")
         figure.suptitle(title, x=0.01, ha="left", fontsize=10)
         _legends(figure, list(models.values()), strategies, published=curves.only_published)
@@ -283,9 +280,8 @@ class _Curves:
 
 
 def _panels(count: int) -> "tuple[Figure, list[Axes]]":
-    """A figure with so many panels in rows of four, whose vertical axis is one."""
-    wide = min(ACROSS, count)
-    rows = -(-count // wide)
+    """A figure with so many panels, whose vertical axis is one."""
+    wide, rows = style.grid(count)
     figure = style.blank(max(5.0, 2.1 * wide), 0.9 + 1.9 * rows)
     every = [*figure.subplots(rows, wide, sharey=True, squeeze=False).ravel()]
     for axes in every[count:]:
@@ -317,66 +313,3 @@ def _legends(
             ncols=2,
             title_fontsize=7.5,
         )
-
-
-# --- any table -----------------------------------------------------------------------------------
-
-
-def table_bars(table: Table, *, title: str = "") -> "Figure":
-    """A panel for each column of numbers, a bar for each row, with its interval or spread.
-
-    Rows keep their order, the first on top; published ones are hatched.
-
-    Raises:
-        UsageError: the table has no numbers.
-    """
-    places = [
-        place
-        for place in range(len(table.columns))
-        if any(isinstance(row.cells[place], Number) for row in table.rows)
-    ]
-    if not places:
-        raise UsageError("There is no number to draw.")
-    names = [" · ".join(c for c in row.cells if isinstance(c, str) and c) for row in table.rows]
-    with style.applied():
-        wide = min(ACROSS, len(places))
-        lines = -(-len(places) // wide)
-        figure = style.blank(2.2 + 2.0 * wide, lines * (0.6 + 0.24 * len(names)) + 0.4)
-        grid = figure.subplots(lines, wide, sharey=True, squeeze=False)
-        every: list[Axes] = list(grid.ravel())
-        for axes, place in zip(every, places, strict=False):
-            for spot, row in enumerate(table.rows):
-                cell = row.cells[place]
-                if isinstance(cell, Number):
-                    _bar(axes, spot, cell, reported=row.reported)
-            axes.set_title(table.columns[place])
-            axes.set_yticks(range(len(names)), names)
-            axes.set_ylim(len(names) - 0.4, -0.6)
-            axes.set_xlim(0, None)
-            axes.margins(x=0.15)
-            axes.grid(visible=False, axis="y")
-            axes.grid(visible=True, axis="x")
-            axes.tick_params(axis="y", length=0)
-            axes.set_xlabel("%")
-        for axes in every[len(places) :]:
-            axes.remove()
-        if title or table.title:
-            figure.suptitle(title or table.title, x=0.01, ha="left", fontsize=10)
-    return figure
-
-
-def _bar(axes: "Axes", spot: int, cell: Number, *, reported: bool) -> None:
-    if math.isnan(cell.value):
-        axes.annotate(" no run", (0, spot), va="center", fontsize=6.5, color=style.GREY)
-        return
-    value = 100 * cell.value
-    axes.barh(spot, value, 0.7, **style.bar(0, published=reported))
-    low, high = value, value
-    if cell.bounds is not None:
-        low, high = 100 * cell.bounds[0], 100 * cell.bounds[1]
-    elif cell.spread is not None:
-        low, high = value - 100 * cell.spread, value + 100 * cell.spread
-    if high > low:
-        axes.plot([low, high], [spot, spot], color=style.DARK, linewidth=1)
-    text = f" {value:.1f}"
-    axes.annotate(text, (max(value, high), spot), va="center", fontsize=6.5, annotation_clip=False)

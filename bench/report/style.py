@@ -25,6 +25,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "h")
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (7, 2, 2, 2)))
 PUBLISHED = (0, (1, 1.5))
 DPI = 160
+ACROSS = 4
+"""Panels in a row, at most."""
 
 
 def hexadecimal(colour: Colour) -> str:
@@ -113,6 +115,18 @@ def blank(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def grid(count: int) -> tuple[int, int]:
+    """How many panels stand beside each other, and in how many rows: few places stay empty.
+
+    >>> grid(3), grid(5), grid(8)
+    ((3, 1), (3, 2), (4, 2))
+    """
+    if count <= ACROSS:
+        return count, 1
+    wide = min((ACROSS, ACROSS - 1), key=lambda wide: -count % wide)
+    return wide, -(-count // wide)
 
 
 def save(figure: "Figure", folder: Path, name: str) -> tuple[Path, Path]:
