@@ -159,6 +159,9 @@ class _Row(Strict):
     """The recipe of ours that trains the system, before it is tuned."""
     ending: str | None = None
     """What is added to the columns' recipes for the parameters that were tuned."""
+    card: str | dict[str, str] | None = None
+    """The card of ours for the same system, or one for each dataset, where its name is another."""
+    released: bool | None = None
     by_class: dict[str, float] | None = None
     """Percent, of the row's one number."""
     notes: tuple[str, ...] = ()
@@ -271,6 +274,8 @@ def _row(
                 fully_supervised=_first(row.fully_supervised, file.fully_supervised),
                 tuned_parameters=None if pretrained else row.tuned_parameters,
                 recipe=_recipe(row, columns[at[0]]),
+                card=row.card.get(dataset) if isinstance(row.card, dict) else row.card,
+                released=row.released,
             ),
             model=ModelUsed(name=model),
             dataset=DatasetUsed(name=dataset, split=split),

@@ -202,6 +202,10 @@ class Publication(Kept):
     """How many parameters were tuned; `null`: none, or not said."""
     recipe: str | None = None
     """The recipe of ours that trains what the row is about, or finetunes it to the dataset."""
+    card: str | None = None
+    """The card of ours for the same system; `null`: the model's name is its card's, or none is."""
+    released: bool | None = None
+    """`false`: no weights were published; `null`: not known here, or as the card says."""
 
 
 class FailedImage(Kept):

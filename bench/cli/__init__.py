@@ -24,6 +24,7 @@ import typer
 from bench.cli import (
     baseline,
     check,
+    claims,
     compare,
     data,
     doctor,
@@ -58,6 +59,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("compare", compare.compare),
     ("baseline", baseline.baseline),
     ("regress", regress.regress),
+    ("claims", claims.claims),
     ("reproduce", reproduce.reproduce),
     ("rescore", rescore.rescore),
     ("explain", explain.explain),
