@@ -37,7 +37,9 @@ class Spec(Strict):
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-_PROSE = frozenset({"title", "about", "source", "columns", "size", "home", "protocol", "generator"})
+_PROSE = frozenset(
+    {"title", "about", "source", "columns", "domain", "size", "home", "protocol", "generator"}
+)
 
 
 class Roboflow(Strict):
@@ -278,6 +280,8 @@ class DatasetSpec(Spec):
     default_split: str = ""
     """The split that is scored where the command names none; the first where absent."""
     source: Source = Source()
+    domain: str = ""
+    """What its images are of, by which tables are grouped: `driving`, `indoor`, `animals`, …"""
     columns: dict[str, str] = Field(default_factory=dict)
     """What the paper's tables call each score on this dataset: `score`, or `task score` where two
     tasks have a score of that name."""
