@@ -152,10 +152,13 @@ def _rows(columns: Sequence[Sequence[Any]]) -> "tuple[Row, ...]":
 
 def _tuned(verdict: "Verdict") -> str:
     """How it was tuned, as the titles of jobs say it."""
+    from bench.claims import FINETUNED
+
     tuning = verdict.claim.record.tuning
     if tuning is None:
         return ""
-    return tuning.strategy if tuning.shots == "all" else f"{tuning.shots}-shot {tuning.strategy}"
+    few = tuning.strategy != FINETUNED
+    return f"{tuning.shots}-shot {tuning.strategy}" if few else tuning.strategy
 
 
 def _datasets(verdicts: "Sequence[Verdict]") -> list[str]:
