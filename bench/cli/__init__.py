@@ -40,6 +40,7 @@ from bench.cli import (
     run,
     score,
     show,
+    submit,
     table,
     train,
 )
@@ -55,6 +56,7 @@ COMMANDS: tuple[tuple[str, Callable[..., Any]], ...] = (
     ("score", score.score),
     ("table", table.table),
     ("plot", plot.plot),
+    ("submit", submit.submit),
     ("report", report.report),
     ("compare", compare.compare),
     ("baseline", baseline.baseline),
