@@ -197,25 +197,27 @@ class Surroundings:
     def needs(self, claim: Claim) -> Needs:
         """What is missing for a claim, and the command that measures it."""
         publication, released = claim.record.publication, self.is_released(claim)
-        weights = self._model(claim.card)[0] if released else "no weights were released"
+        weights = self.weights_of(claim.card)[0] if released else "no weights were released"
         recipe = publication.recipe if publication else None
         if recipe and (not released or _is_finetuned(claim)):
             weights = "; ".join(filter(None, (weights, f"bench train {recipe}")))
         command = _command(claim) if released and claim.card in self._cards else None
-        return Needs(weights, self._missing_data(claim), claim.protocol, command)
+        used = claim.record.dataset
+        missing = self.data_of(used.name, used.split)
+        return Needs(weights, missing, claim.protocol, command)
 
     def is_released(self, claim: Claim) -> bool:
         """Whether its weights were published, or nobody here knows that they were not."""
         publication = claim.record.publication
         if publication and publication.released is False:
             return False
-        return self._model(claim.card)[1]
+        return self.weights_of(claim.card)[1]
 
     @cached_property
     def _cards(self) -> Mapping[str, object]:
         return catalog.models()
 
-    def _model(self, name: str) -> tuple[str, bool]:
+    def weights_of(self, name: str) -> tuple[str, bool]:
         """What is missing of a model, in words, and whether its weights were published."""
         if name not in self._weights:
             self._weights[name] = self._looked_up(name)
@@ -231,13 +233,11 @@ class Surroundings:
             return ("" if stored(name) else f"bench models fetch {name}"), True
         return str(weights) if str(weights).startswith("hub cache") else "", True
 
-    def _missing_data(self, claim: Claim) -> str:
-        """What is missing of a claim's data, in words."""
-        used = claim.record.dataset
-        place = used.name, used.split
-        if place not in self._data:
-            self._data[place] = self._looked_for(*place)
-        return self._data[place]
+    def data_of(self, dataset: str, split: str) -> str:
+        """What is missing of a dataset or suite, in words."""
+        if (dataset, split) not in self._data:
+            self._data[dataset, split] = self._looked_for(dataset, split)
+        return self._data[dataset, split]
 
     def _looked_for(self, dataset: str, split: str) -> str:
         names = [dataset]
