@@ -95,7 +95,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.in_proj = nn.Linear(width, 3 * width)
+        self.in_proj = Linear(width, 3 * width)
         self.out_proj = Linear(width, width)
         nn.init.xavier_uniform_(self.in_proj.weight)
         nn.init.zeros_(self.in_proj.bias)
@@ -112,9 +112,10 @@ class Attention(nn.Module):
         It is projected once and added to the bias. So if keys and values take no gradient, and
         the shift does, none is worked out for every place.
         """
-        return KeysValues(
-            self._project(keys, part=1, shift=shift), self._project(values, part=2, shift=shift)
-        )
+        if keys is values and shift is None:
+            both = self._project(keys, 1, 3)
+            return KeysValues(*both.chunk(2, dim=1))
+        return KeysValues(self._project(keys, 1, 2, shift), self._project(values, 2, 3, shift))
 
     def ask(
         self,
@@ -123,7 +124,7 @@ class Attention(nn.Module):
         allowed: Allowed | None = None,
     ) -> Float[Tensor, "batch query width"]:
         """Attend what `remember` projected; without `allowed`, all of it."""
-        answers = attended(self._project(queries, part=0), memory, allowed)
+        answers = attended(self._project(queries, 0, 1), memory, allowed)
         mixed: Tensor = self.out_proj(answers.transpose(1, 2).flatten(2))
         return mixed
 
@@ -140,16 +141,22 @@ class Attention(nn.Module):
     def _project(
         self,
         x: Float[Tensor, "batch row width"],
-        *,
-        part: int,
+        first: int,
+        stop: int,
         shift: Float[Tensor, " width"] | None = None,
-    ) -> Float[Tensor, "batch head row depth"]:
-        """The queries (part 0), keys (1) or values (2) of `x`, or of `x` plus a shift."""
-        weight = self.in_proj.weight.chunk(3)[part]
-        bias = self.in_proj.bias.chunk(3)[part]
-        if shift is not None:
-            bias = bias + weight @ shift
-        return linear(x, weight, bias).reshape(*x.shape[:2], self.heads, -1).transpose(1, 2)
+    ) -> Float[Tensor, "batch heads row depth"]:
+        """The queries (part 0), keys (1) or values (2) of `x`, or of `x` plus a shift.
+
+        The heads of several parts come one part after the other.
+        """
+        rows = slice(first * x.shape[2], stop * x.shape[2])
+        if shift is None:
+            projected = self.in_proj.part(x, rows.start, rows.stop)
+        else:
+            weight = self.in_proj.weight[rows]
+            projected = linear(x, weight, self.in_proj.bias[rows] + weight @ shift)
+        heads = (stop - first) * self.heads
+        return projected.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def attended(

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.xdecoder.linear import linear
 from models.xdecoder.text import unit
 
 LENGTH_EPSILON = 1e-7
@@ -92,7 +93,7 @@ class WordHead(nn.Module):
         tokens: Float[Tensor, "vocabulary text_width"],
     ) -> Float[Tensor, "*batch vocabulary"]:
         """Logits of the next token, neither scaled nor normalised."""
-        return states @ self.projection @ tokens.T
+        return linear(states @ self.projection, tokens)
 
 
 class PooledHead(nn.Module):

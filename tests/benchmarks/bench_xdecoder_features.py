@@ -19,7 +19,7 @@ from models.xdecoder.config import FOCAL_T, PixelDecoderConfig
 from models.xdecoder.pixel_decoder import build_pixel_decoder
 
 ROUNDS = 5
-FAST = (linear.SMALL, pyramid.HIDDEN_AT_ONCE)
+FAST = (linear.SMALL_PRODUCT, pyramid.HIDDEN_AT_ONCE)
 PLAIN = (sys.maxsize, sys.maxsize)
 
 
@@ -34,7 +34,7 @@ def main(side: int) -> None:
     features: dict[str, tuple[Tensor, ...]] = {}
     for _ in range(ROUNDS + 1):
         for name, (small, at_once) in (("plain", PLAIN), ("fast", FAST)):
-            linear.SMALL, pyramid.HIDDEN_AT_ONCE = small, at_once
+            linear.SMALL_PRODUCT, pyramid.HIDDEN_AT_ONCE = small, at_once
             with torch.inference_mode():
                 start = time.perf_counter()
                 levels = backbone(picture)

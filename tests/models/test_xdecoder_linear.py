@@ -1,5 +1,8 @@
 """The fast linear layer is the plain one."""
 
+import copy
+from collections.abc import Callable
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -35,7 +38,7 @@ def test_it_gives_what_the_matrix_product_gives(
 def test_large_maps_keep_shape_type_and_gradients(dtype: torch.dtype) -> None:
     layer = Linear(32, 16).to(dtype)
     x = noise(2, 20, 30, 32).to(dtype)
-    assert x.numel() >= module.SMALL
+    assert x.numel() >= module.SMALL_MAP
     moved = x.permute(0, 2, 1, 3).requires_grad_()
     layer(moved).square().sum().backward()
     found = (moved.grad, layer.weight.grad, layer.bias.grad)
@@ -46,6 +49,66 @@ def test_large_maps_keep_shape_type_and_gradients(dtype: torch.dtype) -> None:
         assert ours is not None
         assert ours.dtype == dtype
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-2)
+
+
+def one_alone(layer: Linear, x: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        product: torch.Tensor = layer(x)
+    return product
+
+
+@pytest.mark.parametrize("shape", [(512,), (1, 512), (1, 1, 512), (3, 512), (64, 5, 512)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_without_gradient_it_gives_the_same(shape: tuple[int, ...], bias: bool) -> None:
+    layer, x = Linear(512, 768, bias=bias), noise(*shape)
+    plain = torch.nn.functional.linear(x, layer.weight, layer.bias)
+    for _ in range(2):  # the second time from the copy that the first left
+        torch.testing.assert_close(one_alone(layer, x), plain, rtol=1e-5, atol=1e-5)
+    with torch.inference_mode():
+        some = layer.part(x, 512, 768)
+    torch.testing.assert_close(some, plain[..., 512:], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda layer: torch.optim.SGD(layer.parameters(), lr=1.0).step(),
+        lambda layer: layer.load_state_dict({k: 2 * v for k, v in layer.state_dict().items()}),
+        lambda layer: layer.double().mul_weights(),
+        lambda layer: setattr(layer, "weight", torch.nn.Parameter(layer.weight.detach() + 1)),
+    ],
+    ids=["trained", "loaded", "converted", "replaced"],
+)
+def test_a_weight_that_changed_is_read_anew(change: Callable[[Linear], object]) -> None:
+    class Changing(Linear):
+        def mul_weights(self) -> None:
+            self.weight.data.mul_(3.0)
+            self.float()
+
+    layer, x = Changing(512, 512), noise(1, 512)
+    before = one_alone(layer, x)
+    layer(x).sum().backward()
+    change(layer)
+    after = one_alone(layer, x)
+    assert not torch.allclose(before, after)
+    torch.testing.assert_close(after, torch.nn.functional.linear(x, layer.weight, layer.bias))
+
+
+def test_a_copied_layer_has_copies_of_its_own() -> None:
+    layer, x = Linear(512, 512), noise(1, 512)
+    before = one_alone(layer, x)
+    other = copy.deepcopy(layer)
+    with torch.no_grad():
+        other.weight.zero_()
+        other.bias.zero_()
+    assert not one_alone(other, x).any()
+    torch.testing.assert_close(one_alone(layer, x), before)
+
+
+def test_products_under_autocast_are_in_its_precision() -> None:
+    layer, x = Linear(512, 512), noise(1, 512)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        assert layer(x).dtype == torch.bfloat16
 
 
 def test_an_empty_map_stays_empty() -> None:

@@ -116,7 +116,7 @@ class FocalModulation(nn.Module):
             summary = torch.addcmul(summary, context, gate)
         whole = F.gelu(context.mean((1, 2), keepdim=True))
         summary = torch.addcmul(summary, whole, gates[-1]) / (levels + 1)
-        mixed = self.mix(summary.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        mixed = linear(summary, self.mix.weight[:, :, 0, 0], self.mix.bias)
         modulated: Tensor = self.project_out(query * mixed)
         return modulated
 
