@@ -5,7 +5,7 @@ Red and green give the index of the object's name among the 3,000 or so of the r
 their derived label files hold positions in that list. Here the release is read without them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +50,9 @@ class Ade20kFull:
         labels: LabelMap = self.table[indices]
         return labels
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The bytes of every file, in the order of ids."""
-        return contents(path for _, path in self.pattern.files(self.root))
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the samples' files, in the order of ids."""
+        return contents(self.pattern.files_of(self.root, ids))
 
 
 def object_indices(pixels: np.ndarray, path: Path) -> Int[np.ndarray, "height width"]:

@@ -7,7 +7,7 @@ other, over it. Countable classes of the label map that no object covers are voi
 truth.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,9 +76,9 @@ class Ade20kObjects:
             labels[int(number)] = self.things[found[0] - 1]
         return numbers, labels
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The bytes of every picture, in the order of ids."""
-        return contents(path for _, path in self.pattern.files(self.root))
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the samples' pictures, in the order of ids."""
+        return contents(self.pattern.files_of(self.root, ids))
 
 
 def open_objects(options: Ade20kInstancesOptions, opening: Opening) -> Ade20kObjects:
@@ -126,10 +126,10 @@ class Ade20kSegments:
         segments += [Segment(id, id - _OBJECTS) for id in shown]
         return Panoptic(ids, tuple(segments))
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The bytes of every picture and every label map."""
-        yield from self.found.fingerprint()
-        yield from contents(path for _, path in self.labels.files(self.found.root))
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the samples' pictures and label maps."""
+        yield from self.found.fingerprint(ids)
+        yield from contents(self.labels.files_of(self.found.root, ids))
 
 
 def open_segments(options: Ade20kPanopticOptions, opening: Opening) -> Ade20kSegments:

@@ -5,7 +5,7 @@ a caption belongs to (retrieval, where the captions are also what is asked).
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -38,7 +38,7 @@ class Captions:
         """How many captions an image has."""
         return len(truth)
 
-    def fingerprint(self) -> Iterator[bytes]:
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
         """The file's bytes."""
         return contents([self.path])
 

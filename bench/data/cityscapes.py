@@ -5,7 +5,7 @@ excuse what is predicted on them. So the map is handed on as it is; the reader `
 segments of the same file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +47,9 @@ class InstanceIds:
         """How many objects a map has."""
         return int((np.unique(truth) >= FIRST_OBJECT).sum())
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The bytes of every file, in the order of ids."""
-        return contents(path for _, path in self.pattern.files(self.root))
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the samples' files, in the order of ids."""
+        return contents(self.pattern.files_of(self.root, ids))
 
 
 def open_instance_ids(options: InstanceIdsOptions, opening: Opening) -> InstanceIds:

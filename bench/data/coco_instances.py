@@ -57,7 +57,7 @@ class InstancesFile:
         found = (self._instance(row, size) for row in rows)
         return TrueInstances(tuple(instance for instance in found if instance is not None))
 
-    def fingerprint(self) -> Iterator[bytes]:
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
         """The file's bytes."""
         return contents([self.coco.path])
 

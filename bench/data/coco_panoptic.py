@@ -4,7 +4,7 @@ An id is R + 256 G + 65536 B, and 0 is void. The readers `from-panoptic` give th
 objects that follow from the same segments, without reading them again.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ class PanopticFiles:
         segments, left_out = self._segments(rows[0])
         return Panoptic(_checked(ids, segments, left_out, path), segments)
 
-    def fingerprint(self) -> Iterator[bytes]:
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
         """The bytes of the JSON file, then of every PNG in its order."""
         rows = (row for rows in self.coco.annotations.values() for row in rows)
         return contents([self.coco.path, *(self.folder / self._png(row) for row in rows)])

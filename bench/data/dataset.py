@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from bench.data.source import Derived, ImageSource, PromptSource, TruthSource
@@ -98,10 +99,10 @@ class Dataset:
         classes = [self.vocabulary.names, sorted(self.vocabulary.things)]
         header = [self.tasks, self.spec_digest, classes, self.ids]
         content = hashlib.sha256(json.dumps(header).encode())
-        sources: list[ImageSource | TruthSource | PromptSource] = [self.images]
-        sources += [s for s in self.truths.values() if not isinstance(s, Derived)]
-        sources += [] if self.prompts is None else [self.prompts]
-        for source in sources:
-            for part in source.fingerprint():
-                content.update(hashlib.sha256(part).digest())
+        answers: list[TruthSource | PromptSource] = []
+        answers += [s for s in self.truths.values() if not isinstance(s, Derived)]
+        answers += [] if self.prompts is None else [self.prompts]
+        parts = [self.images.fingerprint(), *(s.fingerprint(self.ids) for s in answers)]
+        for part in chain.from_iterable(parts):
+            content.update(hashlib.sha256(part).digest())
         return content.hexdigest()[:12]

@@ -4,7 +4,7 @@ A palette image is read by index, never by the colour the index shows. Labels ar
 map of another size than its image is an error.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,9 +52,9 @@ class LabelMaps:
             return self.code.labels(pixels, path)
         return self.code.labels(single_channel(pixels, path), path)
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The bytes of every label map, in the order of ids."""
-        return contents(path for _, path in self.pattern.files(self.root))
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the samples' files, in the order of ids."""
+        return contents(self.pattern.files_of(self.root, ids))
 
     def _path(self, id: str) -> Path:
         if self.pattern.exact:

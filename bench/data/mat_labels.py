@@ -1,6 +1,6 @@
 """Label maps in MATLAB files, as Pascal Context has them: one variable, `LabelMap`, a file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +40,9 @@ class MatLabels:
         require_size(path, values, size)
         return self.table.labels(values, path)
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The bytes of every file, in the order of ids."""
-        return contents(path for _, path in self.pattern.files(self.root))
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the samples' files, in the order of ids."""
+        return contents(self.pattern.files_of(self.root, ids))
 
 
 def read_variable(path: Path, name: str) -> Int[np.ndarray, "height width"]:

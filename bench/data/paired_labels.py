@@ -4,7 +4,7 @@ So SUN RGB-D is distributed: images are numbered from 1 in each part, labels are
 from copy to copy, and only the order is the same.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +42,13 @@ class PairedLabels:
         require_size(path, pixels, size)
         return self.table.labels(single_channel(pixels, path), path)
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """Which image each label map goes with, and its bytes."""
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """Which image each of the samples' label maps goes with, and its bytes."""
+        wanted = set(ids)
         for id, path in self.paths.items():
-            yield id.encode()
-            yield from contents([path])
+            if id in wanted:
+                yield id.encode()
+                yield from contents([path])
 
 
 def open_paired_labels(options: PairedOptions, opening: Opening) -> PairedLabels:

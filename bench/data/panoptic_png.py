@@ -3,7 +3,7 @@
 Three encodings are in use: COCO's two-channel form, Cityscapes' instance ids, BDD100K's bitmasks.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -118,9 +118,9 @@ class PanopticPngs:
             ids[np.isin(ids, void)] = 0
         return Panoptic(ids, tuple(segments))
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The bytes of every file, in the order of ids."""
-        return contents(path for _, path in self.pattern.files(self.root))
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the samples' files, in the order of ids."""
+        return contents(self.pattern.files_of(self.root, ids))
 
 
 def open_panoptic_pngs(options: PanopticPngOptions, opening: Opening) -> PanopticPngs:

@@ -7,7 +7,7 @@ where it does not matter (an extension).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +56,17 @@ class Pattern:
     def files(self, root: Path) -> Iterator[tuple[str, Path]]:
         """Every file under `root` that fits, with its id, in the order of ids."""
         return iter(sorted(self._fitting(root)))
+
+    def files_of(self, root: Path, ids: Sequence[str]) -> Iterator[Path]:
+        """The files of some samples, in the order of ids; for one that has none, where it would be.
+
+        Where it would be is not known for a pattern with `*`, which stands for itself then.
+        """
+        if self.exact:
+            yield from (root / self.fill(id) for id in sorted(ids))
+            return
+        known = dict(self.files(root))
+        yield from (known.get(id, root / self.text) for id in sorted(ids))
 
     def fits_any(self, root: Path) -> bool:
         """Whether any file under `root` fits."""

@@ -5,7 +5,7 @@ code when it is read, so only plain data is let through: anything that names a c
 """
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -174,7 +174,7 @@ class ReferredMasks:
         phrases = sum(len(referred.asked(self.rule)) for referred in objects)
         return (f"{len(objects)} objects are referred to, {phrases} phrases are asked",)
 
-    def fingerprint(self) -> Iterator[bytes]:
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
         """The bytes of the file of objects."""
         return contents([self.refs.coco.path])
 
@@ -201,7 +201,7 @@ class Phrases:
         """The phrases of an image, object by object."""
         return tuple(text for found in self.refs.objects[id] for text in found.asked(self.rule))
 
-    def fingerprint(self) -> Iterator[bytes]:
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
         """The bytes of the pickle."""
         return contents([self.refs.refs])
 

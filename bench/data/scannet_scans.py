@@ -6,7 +6,7 @@ frames of `scannet_frames_25k` hold those numbers already and need no table.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,9 +56,9 @@ class Scans:
             )
         return self.table.labels(self.numbers[raw], path)
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The bytes of the table and of every picture."""
-        return contents([self.table_file, *(path for _, path in self.pattern.files(self.root))])
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The bytes of the table and of the samples' pictures."""
+        return contents([self.table_file, *self.pattern.files_of(self.root, ids)])
 
 
 def read_numbers(path: Path, column: str) -> Int[np.ndarray, " raw"]:

@@ -80,8 +80,8 @@ class TruthSource(Protocol):
         """The truth of one image of the given height and width; `DataError` where unreadable."""
         ...
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The content of the annotation files, in a stable order."""
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The content of the annotation files that these samples need, in a stable order."""
         ...
 
 
@@ -110,8 +110,8 @@ class PromptSource(Protocol):
         """The prompt of one sample: phrases, questions."""
         ...
 
-    def fingerprint(self) -> Iterator[bytes]:
-        """The content of the files the prompts come from, in a stable order."""
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
+        """The content of the files that the prompts of these samples come from."""
         ...
 
 

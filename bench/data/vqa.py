@@ -1,7 +1,7 @@
 """Questions about images and people's answers, as VQA's authors ship them: two JSON files."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -91,7 +91,7 @@ class Answers:
         """How many questions there are about an image."""
         return len(truth)
 
-    def fingerprint(self) -> Iterator[bytes]:
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
         """The bytes of the file of answers."""
         return contents([self.asked.answers])
 
@@ -106,7 +106,7 @@ class Questions:
         """The questions, as written."""
         return tuple(asked.text for asked in self.asked.by_image[int(id)])
 
-    def fingerprint(self) -> Iterator[bytes]:
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
         """The bytes of the file of questions."""
         return contents([self.asked.questions])
 

@@ -259,8 +259,8 @@ class Getting:
             shutil.rmtree(staged, ignore_errors=True)
 
     def _unpacked(self, piece: Piece, source: Path, staged: Path) -> tuple[File, ...]:
+        room_for(source, staged)
         try:
-            room_for(source, staged)
             return piece.unpack(source, staged)
         except DataError:
             if source.parent == self.downloads.folder:

@@ -1,6 +1,6 @@
 """Scenes as the images and truths of a dataset, like those that readers find on disk."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -88,7 +88,7 @@ class _Truth:
     scenes: Scenes
     naming: Naming
 
-    def fingerprint(self) -> Iterator[bytes]:
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
         """The naming; the pixels are in the fingerprint of the scenes."""
         yield repr(self.naming).encode()
 

@@ -1,6 +1,6 @@
 """Phrases, captions and questions about scenes as a dataset's prompts and truths."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ class _Said:
 
     scenes: Scenes
 
-    def fingerprint(self) -> Iterator[bytes]:
+    def fingerprint(self, ids: Sequence[str]) -> Iterator[bytes]:
         """What is said of the first scene: what the code makes of it."""
         first = self.scenes.drawn(self.scenes.ids[0])[0]
         yield repr(
