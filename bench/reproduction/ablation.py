@@ -8,8 +8,8 @@ from math import isnan, nan
 import numpy as np
 
 from bench import catalog
-from bench.errors import UsageError
 from bench.printed import PrintedRow, PrintedTable
+from bench.recipe import Recipe, ShapesCrops, ShapesQuestions, ShapesScenes
 from bench.record import Record, RecordedScore
 from bench.reproduction.counterparts import Counterpart, counterpart
 from bench.reproduction.estimate import BySeed, Change, Noise, change, noise
@@ -44,8 +44,6 @@ class Ablation:
     base: str
     """Our recipe for the row that nothing is changed in."""
     variants: tuple[Variant, ...]
-    embedded: bool
-    """Whether datasets of the embedded world stand for the paper's."""
 
     def variant(self, of: str) -> Variant | None:
         """The row with that change; `None` where there is no such recipe."""
@@ -54,14 +52,7 @@ class Ablation:
     @cached_property
     def columns(self) -> tuple[Counterpart | None, ...]:
         """For each printed column what is measured here; `None`: nothing."""
-        if self.embedded:
-            return tuple(counterpart(c.dataset, c.task, c.score) for c in self.printed.columns)
-        return tuple(
-            Counterpart(c.dataset, catalog.dataset(c.dataset).split()[0], c.task, c.score)
-            if c.dataset and c.task and c.score
-            else None
-            for c in self.printed.columns
-        )
+        return tuple(counterpart(c.dataset, c.task, c.score) for c in self.printed.columns)
 
     def asked(self, variant: Variant) -> tuple[tuple[int, Counterpart], ...]:
         """The columns that a row has a number in, and what is measured here for each."""
@@ -84,10 +75,10 @@ class Ablation:
 
 
 def ablation(printed: PrintedTable, model: str) -> Ablation | None:
-    """How a table is made again with a model; `None` where it has no rows that we have recipes for.
+    """How a table is made again with a model of the embedded world.
 
-    Raises:
-        UsageError: the model has no recipe to change.
+    `None` where its rows are no trainings, or nothing that they change can be changed in the
+    model's recipe, or that recipe reads files: such trainings take days.
     """
     from bench.train import families
 
@@ -96,20 +87,16 @@ def ablation(printed: PrintedTable, model: str) -> Ablation | None:
         for row in printed.rows
         if row.recipe and f"{row.recipe}-".startswith(f"{PRINTED_BASE}-")
     }
-    if not any(changes.values()):
-        return None
     known = families.recipes()
     bases = [
         name
         for name, (recipe, _) in known.items()
         if recipe.model.name == model
+        and _is_drawn(recipe)
         and any(f"{name}-{change}" in known for change in changes.values() if change)
     ]
     if not bases:
-        raise UsageError(
-            f"{printed.title}: there are no recipes that train '{model}' with what it changes. "
-            "`--model xdecoder-nano` trains in miniature, `--model xdecoder-T` at full size."
-        )
+        return None
     base = min(bases, key=len)
     variants = tuple(
         Variant(row, changes[row.recipe], recipe)
@@ -117,14 +104,11 @@ def ablation(printed: PrintedTable, model: str) -> Ablation | None:
         if row.recipe in changes
         and (recipe := f"{base}-{changes[row.recipe]}".removesuffix("-")) in known
     )
-    return Ablation(printed, model, base, variants, _is_embedded(known[base][0]))
+    return Ablation(printed, model, base, variants)
 
 
-def _is_embedded(recipe: object) -> bool:
+def _is_drawn(recipe: Recipe) -> bool:
     """Whether a recipe reads no files: it is trained on what is drawn."""
-    from bench.recipe import Recipe, ShapesCrops, ShapesQuestions, ShapesScenes
-
-    assert isinstance(recipe, Recipe)
     drawn = (ShapesScenes, ShapesCrops, ShapesQuestions)
     return all(isinstance(part.data, drawn) for part in recipe.parts)
 

@@ -60,6 +60,8 @@ def counterpart(dataset: str | None, task: str | None, score: str | None) -> Cou
     """
     if dataset is None or task is None or score is None:
         return None
+    if dataset == "seginw":
+        return tuned_counterpart(dataset, task, score)
     found = (SEGMENTED | OTHERS).get(dataset)
     if found is None:
         return None
@@ -69,6 +71,31 @@ def counterpart(dataset: str | None, task: str | None, score: str | None) -> Cou
     return None if only and task not in only else Counterpart(name, split, task, score)
 
 
-def why(dataset: str) -> str:
+TUNED: dict[str, str] = {
+    "seginw": "shapes-in-the-wild",
+    "ade20k-150": "shapes-in-the-wild-orchard",
+    "cityscapes": "shapes-in-the-wild-night-watch",
+}
+"""Dataset of the paper that models are tuned on, to the dataset or suite here, of 40 images each to
+tune on; they have truth for instances alone."""
+
+
+def tuned_counterpart(
+    dataset: str | None, task: str | None, score: str | None
+) -> Counterpart | None:
+    """What stands for a column of the paper where a model is tuned first.
+
+    >>> tuned_counterpart("seginw", "instance", "AP").title
+    'shapes-in-the-wild AP'
+    """
+    task = _TASKS.get(str(task), task)
+    if dataset not in TUNED or (task, score) != ("instance", "AP"):
+        return None
+    return Counterpart(TUNED[dataset], "val", "instance", "AP")
+
+
+def why(dataset: str, *, tuned: bool = False) -> str:
     """Why a counterpart stands for a dataset of the paper, in a few words."""
+    if tuned or dataset == "seginw":
+        return "40 images each to tune on, of other looks and names than was trained on"
     return (SEGMENTED | OTHERS)[dataset][2]

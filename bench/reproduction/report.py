@@ -115,8 +115,7 @@ def remarks(found: Measured, budget: Budget, seeds: int) -> Iterator[str]:
         "that nothing is changed in [95 % by the luck of training, from what rows and seeds leave "
         "over]."
     )
-    if ablation.embedded:
-        yield from _counterparts(found)
+    yield from _counterparts(found)
     yield from _left_out(found)
     yield from _outdated(found)
 
