@@ -23,8 +23,9 @@ from itertools import chain
 from bench.errors import UnknownName
 from bench.printed import FOLDER, Cell, Column, PrintedRow, PrintedTable, read_table
 from bench.record import Record
+from bench.reprints import joined
 
-__all__ = ["Cell", "Column", "PrintedRow", "PrintedTable", "names", "records", "table"]
+__all__ = ["Cell", "Column", "PrintedRow", "PrintedTable", "distinct", "names", "records", "table"]
 
 
 def names() -> tuple[str, ...]:
@@ -59,6 +60,18 @@ def records() -> tuple[Record, ...]:
     True
     """
     return tuple(chain.from_iterable(table(n).records() for n in names() if n not in _DRAWN))
+
+
+@lru_cache(maxsize=1)
+def distinct() -> tuple[Record, ...]:
+    """The published numbers, what several tables print alike of one system once.
+
+    For tables and plots, where a row for each reprint would only repeat the others.
+
+    >>> [r.source for r in distinct() if (r.model.name, r.dataset.name) == ("xdecoder-L", "voc-20")]
+    ['X-Decoder (CVPR 2023), Tables 2, 10 and 11']
+    """
+    return joined(records())
 
 
 _MARKED = ("table2", "table11")
