@@ -253,6 +253,8 @@ class _Curves:
         """A model tuned in one way: what was measured with its band, and what was published."""
         for reported in (True, False):
             points = self._points(model, strategy, reported)
+            if not points:
+                continue
             at = [self.shots.index(shots) for shots in points]
             means = np.array([100 * spread.mean for spread in points.values()])
             axes.plot(at, means, **style.line(series, published=reported))

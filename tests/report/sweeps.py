@@ -32,13 +32,14 @@ def measured(
     train: int = 0,
     support: str | None = None,
     limit: int | None = None,
+    split: str = "val",
     **changes: Any,
 ) -> Record:
     """A run; tuned where there are shots."""
     content: dict[str, Any] = {
         "key": f"{zlib.crc32(f'{model}{dataset}{shots}{strategy}{draw}{train}'.encode()):016x}",
         "model": {"name": model, "weights_digest": "0" * 64},
-        "dataset": {"name": dataset, "split": "val", "fingerprint": "f"},
+        "dataset": {"name": dataset, "split": split, "fingerprint": "f"},
         "protocol": {"name": "bench"},
         "scores": {"instance": {"AP": {"value": value}}, "semantic": {"mIoU": {"value": 0.9}}},
         "images": {"asked": 10, "scored": 10, "limit": limit},
