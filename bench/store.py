@@ -205,10 +205,13 @@ class Run:
 
 
 def published() -> tuple[Record, ...]:
-    """The records that ship with the package: published numbers and our own reference runs."""
+    """The records that ship with the package: published numbers and our own reference runs.
+
+    What several publications print alike of one system is there once; see `bench.reported`.
+    """
     from bench import reported
 
-    found = list(reported.records())
+    found = list(reported.distinct())
     for file in sorted(files("results").iterdir(), key=lambda f: f.name):
         if file.name.endswith(".jsonl"):
             for number, line in enumerate(file.read_text().splitlines(), 1):
