@@ -30,7 +30,10 @@ def list_(
     results: Results = RESULTS_DEFAULT,
     specs: Specs = None,
 ) -> None:
-    """List datasets, suites, models, protocols, vocabularies, templates, metrics or runs."""
+    """List datasets, suites, models, protocols, vocabularies, templates, metrics, published, runs.
+
+    `published` are the tables whose numbers `bench table` shows beside measured ones.
+    """
     kinds = _kinds(tuple(specs or ()), results)
     if not kind:
         counted = {name: len(list(rows())) for name, rows in kinds.items()}
@@ -58,6 +61,7 @@ def _kinds(search: tuple[Path, ...], results: Path) -> dict[str, Callable[[], It
         "vocabularies": lambda: _vocabularies(search),
         "templates": lambda: _templates(search),
         "metrics": _metrics,
+        "published": _published,
         "runs": lambda: _runs(results),
     }
 
@@ -146,6 +150,20 @@ def _metrics() -> Iterable[Row]:
                 "headline": value.headline if value.headline in meter.names else "",
                 "about": (type(meter).__doc__ or "").splitlines()[0],
             }
+
+
+def _published() -> Iterable[Row]:
+    from bench import reported
+
+    for name in reported.names():
+        table = reported.table(name)
+        yield {
+            "name": name,
+            "title": table.title,
+            "rows": len(table.rows),
+            "numbers": sum(cell.record is not None for row in table.rows for cell in row.cells),
+            "source": table.source,
+        }
 
 
 def _runs(results: Path) -> Iterable[Row]:
