@@ -1,7 +1,6 @@
 """A printed table with what is measured here under each of its rows, and what is missing for it."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -104,49 +103,86 @@ def about(compared: Comparison, found: Found) -> Iterator[str]:
 def missing_table(compared: Comparison, found: Found, surroundings: Surroundings) -> Table | None:
     """What is needed for the numbers that were not measured, each thing once; `None`: nothing."""
     left = [line for line in compared.lines if (line.row, line.column) not in found]
-    needed: Counter[tuple[str, str, str]] = Counter()
+    needed: dict[Need, list[str]] = {}
     for line in left:
-        needed.update(_needs(line, compared, surroundings))
-    order = sorted(needed, key=lambda need: (list(_KINDS).index(need[0]), need[1]))
-    rows = [Row((*need[:2], needed[need], need[2])) for need in order]
-    if not left:
+        for need in _needs(line, compared, surroundings):
+            needed.setdefault(need, []).append(line.asked.dataset)
+    rows = [
+        Row((need.kind, need.of, len(datasets), need.how(datasets)))
+        for need, datasets in sorted(_with_suites(needed).items())
+    ]
+    if not rows:
         return None
     return Table(("needed", "of", "for numbers", "how to get it"), tuple(rows), "What is missing")
 
 
-_KINDS = ("training", "weights", "data", "server", "run")
+@dataclass(frozen=True, order=True)
+class Need:
+    """Something that is not here."""
+
+    kind: str
+    of: str
+    get: str
+
+    def how(self, datasets: Sequence[str]) -> str:
+        """How to get it, and for a training what then follows."""
+        if self.kind != "training":
+            return self.get
+        then = " ".join(dict.fromkeys(datasets))
+        return f"{self.get}, then bench run {then} --model runs/{self.of}"
 
 
-def _needs(
-    line: Line, compared: Comparison, surroundings: Surroundings
-) -> Iterator[tuple[str, str, str]]:
-    """What a number needs that is not here, as (kind, name, how to get it)."""
-    ready = True
+def _needs(line: Line, compared: Comparison, surroundings: Surroundings) -> Iterator[Need]:
+    """What one number needs that is not here; or else, that it is to be run."""
+    ready, asked = True, line.asked
+    begun = line.trained is None or line.claim.record.tuning is not None
+    if begun and line.model in catalog.models():
+        missing, _ = surroundings.weights_of(line.model)
+        if missing:
+            ready = False
+            yield Need("weights", line.model, _or_train(missing, compared, line))
     if line.trained is not None:
-        init = f" --init {line.model}.safetensors" if line.claim.record.tuning else ""
-        how = f"bench train {line.trained}{init} --out runs/{line.trained}"
-        yield "training", line.trained, f"{how}, then bench run {line.asked.dataset} --model it"
         ready = False
-    elif line.model in catalog.models() and (missing := surroundings.weights_of(line.model)[0]):
-        yield "weights", line.model, missing
-        ready = False
-    asked = line.asked
+        init = f" --init {line.model}.safetensors" if begun else ""
+        get = f"bench train {line.trained}{init} --out runs/{line.trained}"
+        yield Need("training", line.trained, get)
     data = "" if compared.embedded else surroundings.data_of(asked.dataset, asked.split)
-    if data:
+    if data.startswith("the answers"):
         ready = False
-        kind = "server" if data.startswith("the answers") else "data"
-        yield kind, line.asked.dataset, _where(line.asked.dataset, data)
+        yield Need("server", asked.dataset, data)
+    elif data:
+        ready = False
+        yield Need("data", asked.dataset, _where(asked.dataset))
     if ready:
-        yield "run", f"{line.model} on {line.asked.dataset}", "the same command with --run"
+        yield Need("run", f"{line.model} on {asked.dataset}", "the same command with --run")
 
 
-def _where(dataset: str, missing: str) -> str:
-    """How a dataset is had, and whose terms it has."""
-    if missing.startswith("the answers"):
+def _or_train(missing: str, compared: Comparison, line: Line) -> str:
+    """What to do about weights, and where they were never released the recipe that makes them."""
+    recipe = compared.printed.rows[line.row].recipe
+    if missing.startswith("bench models") or recipe is None:
         return missing
+    return f"{missing}: bench train {recipe} --out runs/{recipe}"
+
+
+def _where(dataset: str) -> str:
+    """How a dataset is had, and whose terms it has."""
     if dataset in catalog.suites():
         return f"bench data get {dataset}"
     source = catalog.dataset(dataset).source
     page = f"; its page: {source.page}" if source.page else ""
     terms = f" ({source.terms})" if source.terms else ""
     return f"bench data get {dataset}{page}{terms}"
+
+
+def _with_suites(needed: Mapping[Need, list[str]]) -> dict[Need, list[str]]:
+    """The same, with one need for all datasets of a suite that is called as they begin."""
+    data = {need.of: need for need in needed if need.kind == "data"}
+    kept = dict(needed)
+    for name in catalog.suites():
+        of_suite = [member.dataset for member in catalog.suite(name).members]
+        if all(d in data and d.startswith(f"{name}-") for d in of_suite):
+            parts = [kept.pop(data[dataset]) for dataset in of_suite]
+            whole = Need("data", name, f"bench data get {name} (its {len(of_suite)} datasets)")
+            kept[whole] = [dataset for part in parts for dataset in part]
+    return kept
