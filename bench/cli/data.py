@@ -159,8 +159,8 @@ def check(
 ) -> None:
     """Say what is missing, changed or of another size than published, and where to get it.
 
-    Files are looked for, counted and compared with data.lock.json; no image is opened. `bench check`
-    opens them all, as a run does, and says what would matter for a score.
+    Files are looked for, counted and compared with data.lock.json; no image is opened. To open them
+    all, as a run does, and hear what would matter for a score: `bench check`.
     """
     from bench.obtain.status import State, chosen, every, status
 
@@ -204,8 +204,8 @@ def _counts(one: "Status") -> Iterable[Row]:
             "state": one.state.value if found.needed else _said(found),
             "samples": found.samples,
             "spec": found.expected,
-            "paper": found.paper,
-            "table": paper.table if paper and found.paper is not None else "",
+            "published": found.published,
+            "table": paper.table if paper and found.published is not None else "",
         }
     if one.state is State.DRAWN:
         split, part = one.spec.split()
@@ -215,7 +215,7 @@ def _counts(one: "Status") -> Iterable[Row]:
             "state": one.state.value,
             "samples": part.size,
             "spec": part.size,
-            "paper": None,
+            "published": None,
             "table": "",
         }
 
@@ -235,12 +235,10 @@ def _remarks(one: "Status") -> Iterable[str]:
         known = found.here or (found.needed and one.state is not State.MISSING)
         if known and not found.complete:
             yield f"{one.spec.name} {found.split}: {found}"
-        if found.paper not in (None, found.expected) and found.here:
+        if found.published not in (None, found.expected) and found.here:
             table = one.spec.source.published.table if one.spec.source.published else ""
-            yield (
-                f"{one.spec.name} {found.split}: {table} says {found.paper}, its distributors give "
-                f"{found.expected}"
-            )
+            said = f"{table} says {found.published}, the spec {found.expected}"
+            yield f"{one.spec.name} {found.split}: {said}"
 
 
 def _elsewhere(one: "Status") -> Row:

@@ -27,7 +27,7 @@ class Counted:
     """`None` where it cannot be opened; `reason` says why."""
     expected: int | None
     """As the spec says."""
-    paper: int | None
+    published: int | None
     """As the paper's table says."""
     absent: int = 0
     """Files of samples that are listed and not there."""
@@ -73,7 +73,7 @@ def count_split(
 ) -> Counted:
     """One split of a dataset."""
     part = spec.splits[split]
-    paper = spec.source.published.images.get(split) if spec.source.published else None
+    published = spec.source.published.images.get(split) if spec.source.published else None
     needed, extra = split == spec.split()[0], part.of is not None
     samples, absent, reason = None, [], ""
     try:
@@ -88,7 +88,7 @@ def count_split(
         reason = f"cannot be read: {error}"
     example = absent[0] if absent else ""
     return Counted(
-        split, samples, part.size, paper, len(absent), example, reason, needed, extra
+        split, samples, part.size, published, len(absent), example, reason, needed, extra
     )  # fmt: skip
 
 

@@ -97,11 +97,12 @@ def _continue(url: str, target: Path, progress: Progress) -> None:
             if strong := _strong(answer):
                 tag.write_text(json.dumps(strong))
         total = _length(answer, done)
-        with part.open("ab" if done else "wb") as file:
-            while block := answer.read(_BLOCK):
-                done += file.write(block)
+        # Unbuffered, and as it arrives: what was received outlives a process that is killed.
+        with part.open("ab" if done else "wb", buffering=0) as file:
+            while block := answer.read1(_BLOCK):
+                file.write(block)
+                done += len(block)
                 progress(done, total)
-            file.flush()
             os.fsync(file.fileno())
     if total is not None and done != total:
         raise ConnectionError(f"the connection broke after {done} of {total} bytes")

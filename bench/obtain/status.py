@@ -79,30 +79,35 @@ def status(
         counts = count(spec, root=root, search=search)
     else:
         counts = (count_split(spec, scored, root=root, search=search),)
+    home = root / spec.home
     pins, entries = Pins(root), Pins(root).entries()
     pinned = [piece for piece in pieces(spec, spec.splits) if piece.key in entries]
     missing: list[str] = []
     changed: list[str] = []
     for piece in pinned:
         files = pins.files(piece.key) or ()
-        found = differences(root / spec.home, files, contents=contents)
+        found = differences(home, files, contents=contents)
         missing += found.missing
         changed += found.changed
     wrong = Difference(tuple(missing), tuple(changed))
-    needed = {piece.key for piece in pieces(spec, [scored])}
+    wanted = pieces(spec, [scored])
+    some = any((home / path).exists() for piece in wanted for path in piece.given())
+    needed = {piece.key for piece in wanted}
     have = {piece.key for piece in pinned if pins.files(piece.key) is not None}
     sources = tuple(dict.fromkeys(entries[piece.key].source for piece in pinned))
     all_pinned = bool(needed) and needed <= have
-    return Status(spec, _state(counts, wrong, all_pinned=all_pinned), counts, wrong, sources)
+    state = _state(counts, wrong, some=some, all_pinned=all_pinned)
+    return Status(spec, state, counts, wrong, sources)
 
 
-def _state(counts: Sequence[Counted], wrong: Difference, *, all_pinned: bool) -> State:
+def _state(counts: Sequence[Counted], wrong: Difference, *, some: bool, all_pinned: bool) -> State:
     scored, *_ = counts
+    here = some or any(found.here for found in counts)
     if wrong:
-        return State.CHANGED if any(found.here for found in counts) else State.MISSING
+        return State.CHANGED if here else State.MISSING
     if scored.complete:
         return State.VERIFIED if all_pinned else State.PRESENT
-    return State.INCOMPLETE if any(found.here for found in counts) else State.MISSING
+    return State.INCOMPLETE if here else State.MISSING
 
 
 def chosen(targets: Sequence[str], search: catalog.Search = ()) -> tuple[DatasetSpec, ...]:

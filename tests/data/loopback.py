@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 KEY = "aKeyOfATest"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @dataclass
@@ -26,6 +27,10 @@ class Site:
     """Bytes after which the connection ends, once."""
     keeps_going_on: bool = True
     """Whether parts of files can be asked for."""
+    hangs_after: int | None = None
+    """Bytes after which nothing more comes, once; `hanging` is set then."""
+    hanging: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     asked: list[str] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
 
@@ -47,7 +52,7 @@ def serving() -> Iterator[Site]:
                 return self.say(404, {"error": {"message": "not here"}})
             return self.send_file(path)
 
-        do_POST = do_GET  # noqa: N815
+        do_POST = do_HEAD = do_GET  # noqa: N815
 
         def say(self, status: int, content: object) -> None:
             body = json.dumps(content).encode()
@@ -75,10 +80,20 @@ def serving() -> Iterator[Site]:
             self.send_header("Content-Type", site.types.get(path, "application/zip"))
             self.send_header("Content-Length", str(len(body)))
             self.send_header("ETag", etag)
+            self.send_header("X-Repo-Commit", COMMIT)  # as the Hugging Face hub does
             if start:
                 end = len(whole) - 1
                 self.send_header("Content-Range", f"bytes {start}-{end}/{len(whole)}")
             self.end_headers()
+            if self.command == "HEAD":
+                return
+            if site.hangs_after is not None:
+                self.wfile.write(body[: site.hangs_after])
+                self.wfile.flush()
+                site.hangs_after = None
+                site.hanging.set()
+                site.ended.wait(60)
+                return
             if site.breaks_after is not None:
                 body, site.breaks_after = body[: site.breaks_after], None
                 self.wfile.write(body)
@@ -98,6 +113,7 @@ def serving() -> Iterator[Site]:
     try:
         yield site
     finally:
+        site.ended.set()
         server.shutdown()
         server.server_close()
         thread.join()
