@@ -19,6 +19,7 @@ from bench.data.shapes.language import (
     SceneQuestions,
 )
 from bench.data.shapes.naming import Naming, by_colour, by_pair, by_shape
+from bench.data.shapes.phrase import Kind
 from bench.data.shapes.world import EASY, HARD, STANDARD, Split, World
 from bench.data.source import Home, Opening, Reader
 from bench.protocol import Strict
@@ -109,17 +110,24 @@ SHAPES = Reader(
 )
 
 
-def _phrases(options: ScenesOptions, opening: Opening) -> ScenePhrases:
-    return ScenePhrases(options.scenes, opening.protocol.referring)
+class PhrasesOptions(ScenesOptions):
+    """Options of the reader `shapes-phrases`."""
+
+    kind: Kind | None = None
+    """Only phrases of this kind: by what a thing is, or by where it is among others."""
 
 
-def _pointers(options: ScenesOptions, opening: Opening) -> ScenePointers:
-    return ScenePointers(options.scenes, opening.protocol.referring)
+def _phrases(options: PhrasesOptions, opening: Opening) -> ScenePhrases:
+    return ScenePhrases(options.scenes, opening.protocol.referring, options.kind)
+
+
+def _pointers(options: PhrasesOptions, opening: Opening) -> ScenePointers:
+    return ScenePointers(options.scenes, opening.protocol.referring, options.kind)
 
 
 SHAPES_PHRASES = Reader(
     "phrases for single things of scenes",
-    ScenesOptions,
+    PhrasesOptions,
     images=_images,
     truths={"referring": _pointers},
     prompts=_phrases,

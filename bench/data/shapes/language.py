@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.data.shapes.caption import captions
 from bench.data.shapes.dataset import Scenes
-from bench.data.shapes.phrase import Phrase, phrases
+from bench.data.shapes.phrase import Kind, Phrase, phrases
 from bench.data.shapes.question import questions
 from bench.metrics.vqa import HumanAnswers
 from bench.protocol import Expressions, ReferringRule
@@ -28,8 +28,17 @@ class _Said:
         ).encode()
 
 
-def asked_phrases(found: tuple[Phrase, ...], rule: ReferringRule) -> tuple[Phrase, ...]:
-    """The phrases of a scene that a protocol asks: every one, or one for each thing."""
+def asked_phrases(
+    found: tuple[Phrase, ...], rule: ReferringRule, kind: Kind | None = None
+) -> tuple[Phrase, ...]:
+    """The phrases of a scene that a protocol asks: every one, or one for each thing.
+
+    Args:
+        found: all phrases of the scene.
+        rule: which of several phrases for one thing are asked.
+        kind: only phrases of this kind; absent: of every kind.
+    """
+    found = tuple(p for p in found if kind in (None, p.kind))
     if rule.expressions is Expressions.ALL:
         return found
     by_thing: dict[int, list[Phrase]] = {}
@@ -48,10 +57,12 @@ class ScenePhrases(_Said):
     """What is asked of a model that points: phrases for single things."""
 
     rule: ReferringRule
+    kind: Kind | None = None
 
     def read(self, id: str) -> tuple[str, ...]:
         """The phrases of one scene."""
-        return tuple(p.text for p in asked_phrases(phrases(self.scenes.drawn(id)[0]), self.rule))
+        found = phrases(self.scenes.drawn(id)[0])
+        return tuple(p.text for p in asked_phrases(found, self.rule, self.kind))
 
 
 @dataclass(frozen=True)
@@ -59,13 +70,14 @@ class ScenePointers(_Said):
     """The visible part of the thing that each phrase means."""
 
     rule: ReferringRule
+    kind: Kind | None = None
 
     def read(self, id: str, size: tuple[int, int]) -> tuple[Mask, ...]:
         """One mask a phrase, in the order of `ScenePhrases`."""
         scene, drawing = self.scenes.drawn(id)
         return tuple(
             Mask.encode(np.asarray(drawing.ids == phrase.thing + 1))
-            for phrase in asked_phrases(phrases(scene), self.rule)
+            for phrase in asked_phrases(phrases(scene), self.rule, self.kind)
         )
 
     def count(self, truth: tuple[Mask, ...]) -> int:

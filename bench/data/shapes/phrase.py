@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 
 import numpy as np
 
@@ -14,11 +14,13 @@ CLEAR = 28
 """Half pixels (on a canvas of 128) by which a relation must hold to be said."""
 
 
-class Kind(Enum):
+class Kind(StrEnum):
     """What has to be understood to follow a phrase."""
 
     ATTRIBUTE = "attribute"
+    """What the thing is: its shape, colour, texture."""
     RELATION = "relation"
+    """Where it is among others, or how large."""
 
 
 @dataclass(frozen=True)
