@@ -20,6 +20,7 @@ import errno
 import fcntl
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -127,6 +128,23 @@ class Store:
         with suppress(StoreError):
             _replace(self._run(key) / "intervals.json", content)
 
+    def copy_run(self, key: str, to: "Store") -> None:
+        """Copy what is kept of a finished run's images, but for raw answers, to another folder."""
+        for name in ("statistics.npz", "intervals.json"):
+            source, target = self._run(key) / name, to._run(key) / name
+            if source.exists():
+                with explained(target):
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                _replace(target, source.read_bytes())
+
+    def replace_records(self, records: Sequence[Record]) -> None:
+        """Put other records in the place of all that are there: for folders of chosen runs."""
+        _replace(self._records, "".join(f"{record.line()}\n" for record in records).encode())
+
+    def drop_run(self, key: str) -> None:
+        """Remove what is kept of a run's images."""
+        shutil.rmtree(self._run(key), ignore_errors=True)
+
     @contextmanager
     def run(self, key: str, *, again: bool = False) -> Iterator["Run"]:
         """Work on a run. Until this ends, another process that tries is told so.
@@ -211,12 +229,12 @@ def published() -> tuple[Record, ...]:
     """
     from bench import reported
 
-    found = list(reported.distinct())
-    for file in sorted(files("results").iterdir(), key=lambda f: f.name):
-        if file.name.endswith(".jsonl"):
-            for number, line in enumerate(file.read_text().splitlines(), 1):
-                found.append(Record.parse(line, f"results/{file.name}, line {number}"))
-    return tuple(found)
+    return (*reported.distinct(), *reference().records())
+
+
+def reference() -> Store:
+    """Our own runs on the embedded world, which ship with the package: a folder like any other."""
+    return Store(Path(str(files("results"))) / "measured")
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -184,7 +184,7 @@ def run(
     failures, records = _execute(
         planned, place, store, _executor(executor, device), fail_fast=fail_fast, quiet=quiet
     )
-    _report(records, store, targets, table_format, as_json=as_json, quiet=quiet)
+    _report(records, store, targets, search, table_format, as_json=as_json, quiet=quiet)
     if failures:
         raise JobsFailed(
             f"{len(failures)} of {len(planned)} jobs failed; the same command tries them again. "
@@ -415,6 +415,7 @@ def _report(
     records: "Iterable[Record]",
     store: "Store",
     targets: Sequence[str],
+    specs: Sequence[Path],
     to: Format,
     *,
     as_json: bool,
@@ -429,4 +430,4 @@ def _report(
         return
     from bench.cli.table import print_records
 
-    print_records(records, store, to, quiet=quiet)
+    print_records(records, store, to, targets=targets, specs=specs, quiet=quiet)

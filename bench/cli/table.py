@@ -1,6 +1,8 @@
 """`bench table`: records as a leaderboard, measured and published numbers told apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,14 +16,22 @@ from bench.cli.options import (
     Specs,
     note,
 )
-from bench.errors import UnknownName, UsageError
 from bench.report.table import Format
 
 if TYPE_CHECKING:
     from bench.record import Record
     from bench.report.frame import Intervals
+    from bench.report.query import Answer
     from bench.report.table import Table
+    from bench.shelf import Shelf
     from bench.store import Store
+
+
+class By(StrEnum):
+    """By what one table becomes several; the values of `bench.report.query.Grouping`."""
+
+    TASK = "task"
+    DOMAIN = "domain"
 
 
 def table(
@@ -29,102 +39,140 @@ def table(
         list[str] | None,
         typer.Argument(help="Suites or datasets, in column order; without any, all that were run."),
     ] = None,
-    model: Annotated[list[str] | None, typer.Option(help="Only these models.")] = None,
-    score: Annotated[
-        list[str] | None, typer.Option(help="Scores to show; without it each task's headline.")
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only these models; 'xdecoder-*' is a pattern.")
     ] = None,
-    sort: Annotated[str | None, typer.Option(help="The score to sort by, best first.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Only these datasets.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="Only these tasks.")] = None,
+    split: Annotated[str | None, typer.Option(help="This split of every dataset.")] = None,
+    protocol: Annotated[list[str] | None, typer.Option(help="Only under these cards.")] = None,
+    shots: Annotated[list[str] | None, typer.Option(help="Only with so many: 0, 5, all.")] = None,
+    tune: Annotated[list[str] | None, typer.Option(help="Only tuned by these strategies.")] = None,
+    supervision: Annotated[
+        list[str] | None,
+        typer.Option(help="Only trained with: masks, classes, captions, pairs, full; or no-masks…"),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(help="Only from here: measured, or a publication as in '*Table 2'."),
+    ] = None,
+    score: Annotated[
+        list[str] | None,
+        typer.Option(help="Scores to show; without it the paper's, or each task's headline."),
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="A column, a score or a dataset, or 'mean'; best first.")
+    ] = None,
+    by: Annotated[By | None, typer.Option(help="A table for each task, or each domain.")] = None,
     intervals: Annotated[
         bool, typer.Option(help="95% intervals: bootstrap over images, from stored statistics.")
     ] = True,
+    ranks: Annotated[bool, typer.Option(help="How sure each rank is.")] = True,
+    own: Annotated[bool, typer.Option(help="Runs of the results folder.")] = True,
+    shipped: Annotated[bool, typer.Option(help="Runs that ship with bench.")] = True,
     published: Annotated[bool, typer.Option(help="Numbers that others published too.")] = True,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="More results folders.", exists=True, file_okay=False),
+    ] = None,
     layout: Annotated[
         Layout, typer.Option(help="Of few shots: as the paper lays it out, or their variance.")
     ] = Layout.LEADERBOARD,
     table_format: Annotated[
         Format, typer.Option("--format", help="How the table is printed.")
     ] = Format.TERMINAL,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Copy the runs on the table, with their statistics, to this folder."),
+    ] = None,
+    update: Annotated[
+        Path | None, typer.Option(help="Make the tables in a Markdown file anew; see the docs.")
+    ] = None,
     results: Results = RESULTS_DEFAULT,
     specs: Specs = None,
     quiet: Quiet = False,
 ) -> None:
-    """Show what was measured and what others published, as one table.
+    """Show what was measured and what others published, as one table or several.
 
     A suite has a mean only where all of it was run; partial runs are left out and said so.
     """
-    from bench.report import frame
-    from bench.store import Store
+    search = tuple(specs or ())
+    if update is not None:
+        from bench.cli.inserted import renew
 
-    store = Store(results)
-    if layout is not Layout.LEADERBOARD:
-        everything = frame.load(results) if published else store.records()
-        search, names = tuple(specs or ()), score or ()
-        show_layout(layout, everything, targets or [], table_format, model or (), names, search)
+        note(f"{renew(update)} tables in {update}", quiet=quiet)
         return
-    records = [
-        record
-        for record in (frame.load(results) if published else store.records())
-        if not model or record.model.name in model
-    ]
-    datasets, mean_of = _columns(targets or [], tuple(specs or ()))
-    shown = datasets or {record.dataset.name for record in store.records()}
-    records = [record for record in records if record.dataset.name in shown]
-    if not records:
-        asked = f" of {', '.join(targets)}" if targets else ""
-        raise UsageError(
-            f"There is no record{asked} in {results}. `bench run` makes them; a suite or dataset "
-            "by name shows what others published."
-        )
-    found = _leaderboard(
-        records,
-        store,
-        datasets=datasets,
-        names=score or (),
-        mean_of=mean_of,
-        sort_by=sort,
+    shelf = _shelf(results if own else None, also or (), shipped=shipped, published=published)
+    if layout is not Layout.LEADERBOARD:
+        names = score or ()
+        show_layout(layout, shelf.records, targets or [], table_format, model or (), names, search)
+        return
+    from bench.report.query import Grouping, Query, answer
+    from bench.report.selection import Selection
+
+    query = Query(
+        targets=tuple(targets or _datasets_of(shelf)),
+        selection=Selection(
+            model=tuple(model or ()),
+            dataset=_words(dataset),
+            task=_words(task),
+            protocol=_words(protocol),
+            shots=_words(shots),
+            strategy=_words(tune),
+            source=tuple(source or ()),
+            supervision=_words(supervision),
+        ),
+        split=split,
+        scores=_words(score),
+        sort=sort,
+        by=None if by is None else Grouping(by.value),
         intervals=intervals,
+        ranks=ranks,
+        search=search,
     )
-    found.show(table_format)
-    note(f"{len(records)} records", quiet=quiet)
+    found = answer(query, shelf)
+    _show(found, by, table_format)
+    note(f"{len(found.runs)} records", quiet=quiet)
+    if export is not None:
+        note(f"{shelf.export(found.runs, export)} runs copied to {export}", quiet=quiet)
 
 
-def _columns(targets: Sequence[str], search: Sequence[Path]) -> tuple[list[str], tuple[str, ...]]:
-    """The datasets that suites and names stand for, and the scores a suite has a mean of."""
-    from bench import catalog
+def _shelf(
+    results: Path | None, also: Iterable[Path], *, shipped: bool, published: bool
+) -> "Shelf":
+    """All records there are, a person's own before others'."""
+    from bench.shelf import Shelf
+    from bench.store import Store, reference
 
-    suites = catalog.suites(search)
-    datasets: list[str] = []
-    mean_of: tuple[str, ...] = ()
-    for target in targets:
-        if target in suites:
-            suite = catalog.suite(target, search)
-            datasets += [member.dataset for member in suite.members]
-            mean_of = suite.mean_of if len(targets) == 1 else ()
-        else:
-            datasets.append(target)
-    return list(dict.fromkeys(datasets)), mean_of
+    folders = [*([] if results is None else [results]), *also]
+    stores = [*map(Store, folders), *([reference()] if shipped else [])]
+    return Shelf(tuple(stores), published)
 
 
-def _leaderboard(
-    records: "Sequence[Record]",
-    store: "Store",
-    *,
-    datasets: Sequence[str],
-    names: Sequence[str],
-    mean_of: Sequence[str],
-    sort_by: str | None,
-    intervals: bool,
-) -> "Table":
-    from bench.report.frame import leaderboard, scores
-    from bench.report.leaderboard import leaderboard_table
+def _datasets_of(shelf: "Shelf") -> list[str]:
+    """What the first folder with runs has runs on: what a person means who names nothing."""
+    for store in shelf.stores:
+        if found := [record.dataset.name for record in store.records()]:
+            return list(dict.fromkeys(found))
+    return []
 
-    long = scores(records, _bounds(store) if intervals else None)
-    known = set(long["score"])
-    for name in (*names, *([sort_by] if sort_by else [])):
-        if name not in known:
-            raise UnknownName("score", name, known)
-    board = leaderboard(long, datasets=datasets, names=names, mean_of=mean_of, sort_by=sort_by)
-    return leaderboard_table(board)
+
+def _words(options: Sequence[str] | None) -> tuple[str, ...]:
+    """The words of an option that may be given several times, or hold several behind commas."""
+    return tuple(word for option in options or () for word in option.split(",") if word)
+
+
+def _show(found: "Answer", by: By | None, to: Format) -> None:
+    """Print the tables of an answer: for programs as one."""
+    from bench.report.table import stacked
+
+    if by is not None and to in (Format.CSV, Format.JSON):
+        stacked(found.tables, by.value).show(to)
+        return
+    for place, (_, each) in enumerate(found.tables):
+        if place:
+            print()
+        each.show(to)
 
 
 def _bounds(store: "Store") -> "Intervals":
@@ -138,19 +186,46 @@ def _bounds(store: "Store") -> "Intervals":
 
 
 def print_records(
-    records: "Sequence[Record]", store: "Store", to: Format, *, quiet: bool = False
+    records: "Sequence[Record]",
+    store: "Store",
+    to: Format,
+    *,
+    targets: Sequence[str] = (),
+    specs: Sequence[Path] = (),
+    quiet: bool = False,
 ) -> None:
-    """What a command ran: one run with its scores, several as a leaderboard."""
+    """What a command ran: one run with its scores, several as a leaderboard.
+
+    The columns are those of `bench table` for the same `targets`, where each has a run.
+    """
     if len(records) == 1:
         _one(records[0], store).show(to)
     else:
-        whole = [record for record in records if not record.partial] or list(records)
-        _leaderboard(
-            whole, store, datasets=(), names=(), mean_of=(), sort_by=None, intervals=True
-        ).show(to)
+        _several(records, store, targets, specs).show(to)
     for record in records:
         for line in _remarks(record):
             note(line, quiet=quiet)
+
+
+def _several(
+    records: "Sequence[Record]", store: "Store", targets: Sequence[str], specs: Sequence[Path]
+) -> "Table":
+    """The runs of a command as a leaderboard; partial ones too where there are no others."""
+    from bench import catalog
+    from bench.report.query import Query, answer
+    from bench.shelf import Shelf
+
+    whole = [record for record in records if not record.partial]
+    if partial := not whole:
+        whole = [record.model_copy(update={"partial": False}) for record in records]
+    suites = [name for name in targets if name in catalog.suites(specs)]
+    in_suites = {m.dataset for name in suites for m in catalog.suite(name, specs).members}
+    others = dict.fromkeys(r.dataset.name for r in whole if r.dataset.name not in in_suites)
+    query = Query(targets=(*suites, *others), ranks=False, search=tuple(specs))
+    ((_, found),) = answer(query, Shelf((store,), only=tuple(whole))).tables
+    if not partial:
+        return found
+    return replace(found, notes=(*found.notes, "Partial: not all images were scored."))
 
 
 def _one(record: "Record", store: "Store") -> "Table":

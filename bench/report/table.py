@@ -1,7 +1,8 @@
 """Tables as people and programs read them: terminal, Markdown, LaTeX, CSV, JSON.
 
 Numbers stay fractions up to here. For eyes they are printed in percent with one decimal, their
-interval beside them; for programs as they are, bounds in columns of their own.
+interval beside them; for programs as they are, bounds in columns of their own. What is marked is
+marked by a sign, for programs by a word: bold and italics only repeat it.
 """
 
 import csv
@@ -10,7 +11,7 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, TextIO
 
@@ -30,6 +31,21 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class Level(StrEnum):
+    """How a number was found not to be told from the best of its column."""
+
+    PAIRED = "paired"
+    """The 95 % interval of their difference, drawn on the images both scored, holds zero."""
+    OVERLAP = "overlap"
+    """Their 95 % intervals overlap."""
+
+
+BEST = "★"
+SIGNS = {Level.PAIRED: "≈", Level.OVERLAP: "~"}
+REPORTED = "°"
+"""The signs beside numbers, and beside the name of a row of published ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class Number:
     """A fraction in a cell, and how sure it is."""
@@ -42,6 +58,8 @@ class Number:
     """Standard deviation over seeds."""
     best: bool = False
     """Whether no other number of its column is higher."""
+    level: Level | None = None
+    """How it was found to be level with the best, if it is not the best itself."""
 
     def percent(self) -> str:
         """For eyes, in percent; absent is a dash.
@@ -59,8 +77,36 @@ class Number:
             return f"{text} [{100 * low:.1f}, {100 * high:.1f}]"
         return text
 
+    @property
+    def sign(self) -> str:
+        """The sign of the best, of one level with it, or nothing."""
+        return BEST if self.best else SIGNS[self.level] if self.level else ""
 
-Cell = str | int | Number
+
+@dataclass(frozen=True, slots=True)
+class Rank:
+    """A place in a column, counted from 1, and how sure it is."""
+
+    place: int
+    low: int
+    """The best place among 95 % of the draws of images."""
+    high: int
+    """The worst."""
+    of: int
+    """Among how many."""
+
+    def __str__(self) -> str:
+        """For eyes.
+
+        >>> str(Rank(2, 1, 3, 5)), str(Rank(1, 1, 1, 2))
+        ('2 [1–3]', '1')
+        """
+        sure = self.low == self.high
+        return f"{self.place}" if sure else f"{self.place} [{self.low}–{self.high}]"
+
+
+Cell = str | int | Number | Rank | None
+"""`None`: nothing to say."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +130,14 @@ class Table:
 
     def turned(self) -> "Table":
         """Rows as columns: readable where there are many scores of few systems."""
-        who = [" ".join(str(c) for c in row.cells if isinstance(c, str)) for row in self.rows]
+        who = [
+            " ".join(t for t, c in zip(_shown(row), row.cells, strict=True) if isinstance(c, str))
+            for row in self.rows
+        ]
         scores = [
             place
             for place in range(len(self.columns))
-            if all(isinstance(row.cells[place], Number) for row in self.rows)
+            if not any(isinstance(row.cells[place], str) for row in self.rows)
         ]
         rows = (
             Row((self.columns[place], *(row.cells[place] for row in self.rows))) for place in scores
@@ -106,6 +155,25 @@ class Table:
             _print_rich(self, file)
         else:
             print(self.render(to), file=file)
+
+
+def stacked(tables: Sequence[tuple[str, Table]], by: str) -> Table:
+    """Several tables as one, for programs: which table a row is of stands in its first column.
+
+    >>> one = Table(("model", "PQ"), (Row(("a", Number(0.5))),))
+    >>> two = Table(("model", "AP"), (Row(("a", Number(0.2))),))
+    >>> stacked([("x", one), ("y", two)], "task").columns
+    ('task', 'model', 'PQ', 'AP')
+    """
+    columns = tuple(dict.fromkeys(name for _, table in tables for name in table.columns))
+    rows = [
+        replace(row, cells=(group, *(known.get(name) for name in columns)))
+        for group, table in tables
+        for row in table.rows
+        for known in [dict(zip(table.columns, row.cells, strict=True))]
+    ]
+    notes = tuple(dict.fromkeys(note for _, table in tables for note in table.notes))
+    return Table((by, *columns), tuple(rows), notes=notes)
 
 
 # --- one run -------------------------------------------------------------------------------------
@@ -134,7 +202,15 @@ def print_scores(
 
 
 def _plain(cell: Cell) -> str:
-    return cell.percent() if isinstance(cell, Number) else str(cell)
+    if isinstance(cell, Number):
+        return f"{cell.percent()} {cell.sign}".rstrip()
+    return "–" if cell is None else str(cell)
+
+
+def _shown(row: Row) -> list[str]:
+    """The cells of a row for eyes; what was published has its sign behind the first."""
+    cells = [_plain(cell) for cell in row.cells]
+    return [f"{cells[0]} {REPORTED}", *cells[1:]] if row.reported and cells else cells
 
 
 def _right(table: Table) -> list[bool]:
@@ -171,8 +247,11 @@ def _grid(table: Table) -> "Grid":
         grid.add_column(Text(name), justify="right" if right else "left", overflow="fold")
     for row in table.rows:
         grid.add_row(
-            *(Text(_plain(c), style="bold" if _is_best(c) else "") for c in row.cells),
-            style="dim italic" if row.reported else None,
+            *(
+                Text(text, style="bold" if _is_best(cell) else "")
+                for text, cell in zip(_shown(row), row.cells, strict=True)
+            ),
+            style="italic" if row.reported else None,
         )
     return grid
 
@@ -188,16 +267,14 @@ def _terminal(table: Table) -> str:
 
 
 def _markdown(table: Table) -> str:
-    def shown(cell: Cell, row: Row) -> str:
-        text = _plain(cell).replace("|", "\\|")
-        if _is_best(cell):
-            return f"**{text}**"
-        return f"*{text}*" if row.reported and text.strip() else text
+    def shown(text: str, cell: Cell) -> str:
+        text = text.replace("|", "\\|").replace("~", "\\~")
+        return f"**{text}**" if _is_best(cell) else text
 
     lines = [f"**{table.title}**", ""] if table.title else []
     lines.append("| " + " | ".join(table.columns) + " |")
     lines.append("|" + "|".join("---:" if right else ":---" for right in _right(table)) + "|")
-    lines += ["| " + " | ".join(shown(c, row) for c in row.cells) + " |" for row in table.rows]
+    lines += ["| " + " | ".join(map(shown, _shown(row), row.cells)) + " |" for row in table.rows]
     lines += [line for note in table.notes for line in ("", note)]
     return "\n".join(lines)
 
@@ -205,23 +282,21 @@ def _markdown(table: Table) -> str:
 _LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
-    | {"±": r"$\pm$", "–": "--"}
+    | {"±": r"$\pm$", "–": "--", BEST: r"$\star$", "≈": r"$\approx$", REPORTED: r"$^\circ$"}
 )
 
 
 def _latex(table: Table) -> str:
-    def shown(cell: Cell, row: Row) -> str:
-        text = _plain(cell).translate(_LATEX)
-        if _is_best(cell):
-            return rf"\textbf{{{text}}}"
-        return rf"\textit{{{text}}}" if row.reported and text else text
+    def shown(text: str, cell: Cell) -> str:
+        text = text.translate(_LATEX)
+        return rf"\textbf{{{text}}}" if _is_best(cell) else text
 
     def line(cells: Sequence[str]) -> str:
         return "  " + " & ".join(cells) + r" \\"
 
     columns = "".join("r" if right else "l" for right in _right(table))
     comments = [f"% {text}" for text in (table.title, *table.notes) if text]
-    body = [line([shown(c, row) for c in row.cells]) for row in table.rows]
+    body = [line([*map(shown, _shown(row), row.cells)]) for row in table.rows]
     return "\n".join(
         [
             "% Needs \\usepackage{booktabs}.",
@@ -241,6 +316,10 @@ def _open(row: Row, columns: Sequence[str]) -> dict[str, str | int | float | Non
     """A row for programs: fractions, with bounds and spread in columns of their own."""
     found: dict[str, str | int | float | None] = {}
     for name, cell in zip(columns, row.cells, strict=True):
+        if isinstance(cell, Rank):
+            found[name] = cell.place
+            found |= {f"{name} low": cell.low, f"{name} high": cell.high, f"{name} of": cell.of}
+            continue
         if not isinstance(cell, Number):
             found[name] = cell
             continue
@@ -249,12 +328,15 @@ def _open(row: Row, columns: Sequence[str]) -> dict[str, str | int | float | Non
             found[f"{name} low"], found[f"{name} high"] = cell.bounds
         if cell.spread is not None:
             found[f"{name} sd"] = cell.spread
+        if cell.best or cell.level:
+            found[f"{name} mark"] = "best" if cell.best else f"level ({cell.level})"
     return found
 
 
 def _csv(table: Table) -> str:
     rows = [_open(row, table.columns) for row in table.rows]
-    possible = [(name, *(f"{name} {e}" for e in ("low", "high", "sd"))) for name in table.columns]
+    ends = ("low", "high", "of", "sd", "mark")
+    possible = [(name, *(f"{name} {end}" for end in ends)) for name in table.columns]
     header = [
         key
         for keys in possible

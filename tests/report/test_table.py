@@ -238,7 +238,7 @@ def test_a_protocol_is_always_said() -> None:
 def test_markdown_lines_have_the_same_number_of_cells() -> None:
     lines = [line for line in table().render(Format.MARKDOWN).splitlines() if line[:1] == "|"]
     assert len({line.count("|") for line in lines}) == 1
-    assert "**61.2**" in lines[-2] + lines[-1]
+    assert "**61.2 ★**" in lines[-2] + lines[-1]
     assert "50.0 [40.0, 60.0]" in lines[-2] + lines[-1]
 
 
