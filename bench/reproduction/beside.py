@@ -168,7 +168,7 @@ def _or_train(missing: str, compared: Comparison, line: Line) -> str:
 def _where(dataset: str) -> str:
     """How a dataset is had, and whose terms it has."""
     if dataset in catalog.suites():
-        return f"bench data get {dataset}"
+        return f"bench data get {dataset} ({len(catalog.suite(dataset).members)} datasets)"
     source = catalog.dataset(dataset).source
     page = f"; its page: {source.page}" if source.page else ""
     terms = f" ({source.terms})" if source.terms else ""
@@ -183,6 +183,6 @@ def _with_suites(needed: Mapping[Need, list[str]]) -> dict[Need, list[str]]:
         of_suite = [member.dataset for member in catalog.suite(name).members]
         if all(d in data and d.startswith(f"{name}-") for d in of_suite):
             parts = [kept.pop(data[dataset]) for dataset in of_suite]
-            whole = Need("data", name, f"bench data get {name} (its {len(of_suite)} datasets)")
-            kept[whole] = [dataset for part in parts for dataset in part]
+            whole = Need("data", name, _where(name))
+            kept[whole] = kept.get(whole, []) + [dataset for part in parts for dataset in part]
     return kept
