@@ -194,17 +194,19 @@ class Surroundings:
     _data: dict[tuple[str, str], str] = field(default_factory=dict, init=False, repr=False)
     _weights: dict[str, tuple[str, bool]] = field(default_factory=dict, init=False, repr=False)
 
-    def needs(self, claim: Claim) -> Needs:
-        """What is missing for a claim, and the command that measures it."""
+    def needs(self, claim: Claim, model: str | None = None) -> Needs:
+        """What is missing for a claim, and the command that measures it, of `model` if given."""
+        data = self.data_of(claim.record.dataset.name, claim.record.dataset.split)
+        if model is not None:
+            return Needs("", data, claim.protocol, _command(claim, model))
         publication, released = claim.record.publication, self.is_released(claim)
         weights = self.weights_of(claim.card)[0] if released else "no weights were released"
         recipe = publication.recipe if publication else None
         if recipe and (not released or _is_finetuned(claim)):
             weights = "; ".join(filter(None, (weights, f"bench train {recipe}")))
-        command = _command(claim) if released and claim.card in self._cards else None
-        used = claim.record.dataset
-        missing = self.data_of(used.name, used.split)
-        return Needs(weights, missing, claim.protocol, command)
+        tuned_elsewhere = claim.record.tuning is not None and recipe and not _is_borrowed(claim)
+        known = released and claim.card in self._cards and not tuned_elsewhere
+        return Needs(weights, data, claim.protocol, _command(claim, claim.card) if known else None)
 
     def is_released(self, claim: Claim) -> bool:
         """Whether its weights were published, or nobody here knows that they were not."""
@@ -253,21 +255,23 @@ class Surroundings:
 
 
 def _is_finetuned(claim: Claim) -> bool:
+    """Whether all parameters were tuned to the dataset: the system is another checkpoint."""
     return claim.record.tuning is not None and claim.record.tuning.strategy == FINETUNED
 
 
-def _command(claim: Claim) -> str | None:
-    """What measures a claim of a model that can be had; `None`: it is of a tuned checkpoint."""
-    publication, tuning = claim.record.publication, claim.record.tuning
-    own = claim.card == claim.record.model.name
-    if tuning and own and (tuning.strategy == FINETUNED or (publication and publication.recipe)):
-        return None
-    words = ["bench run", claim.record.dataset.name, "--model", claim.card]
-    if tuning and own:
+def _is_borrowed(claim: Claim) -> bool:
+    """Whether its card has another name: then the card's checkpoint is the one that was scored."""
+    return claim.card != claim.record.model.name
+
+
+def _command(claim: Claim, model: str) -> str:
+    """What measures a claim of a model."""
+    tuning = claim.record.tuning
+    words = ["bench run", claim.record.dataset.name, "--model", model]
+    if tuning and not _is_finetuned(claim):
         words += ["--shots", tuning.shots, "--tune", tuning.strategy]
-        words += (
-            ["--seeds", "3"] if claim.cell.number and claim.cell.number.spread is not None else []
-        )
+        if claim.cell.number and claim.cell.number.spread is not None:
+            words += ["--seeds", "3"]
     if claim.protocol:
         words += ["--protocol", claim.protocol]
     return " ".join(words)
@@ -295,9 +299,8 @@ def _judged(
     claim: Claim, measurements: Measurements, surroundings: Surroundings, model: str | None
 ) -> Verdict:
     record = claim.record
-    borrowed = model is not None or claim.card != record.model.name
     tuning = record.tuning
-    if tuning and tuning.strategy == FINETUNED and borrowed:
+    if _is_finetuned(claim) and (model is not None or _is_borrowed(claim)):
         tuning = None  # the checkpoint itself is the tuned one
     measured = measurements.of(
         model or claim.card,
@@ -310,9 +313,9 @@ def _judged(
     )
     status = _status(claim, measured)
     if status is None:
-        released = surroundings.is_released(claim)
-        status = Status.NOT_ATTEMPTED if released else Status.NOT_RELEASED
-    return Verdict(claim, surroundings.needs(claim), measured, status)
+        there = model is not None or surroundings.is_released(claim)
+        status = Status.NOT_ATTEMPTED if there else Status.NOT_RELEASED
+    return Verdict(claim, surroundings.needs(claim, model), measured, status)
 
 
 def _status(claim: Claim, measured: Measurement | None) -> Status | None:

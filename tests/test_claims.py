@@ -1,6 +1,7 @@
 """A claim is reproduced by whole runs of the same thing, within their interval, and by no other."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,9 @@ def test_the_last_of_two_runs_counts(tmp_path: Path) -> None:
 def test_another_models_runs_can_be_held_against_claims(tmp_path: Path) -> None:
     mine = measured(0.188, model="runs/mine")
     assert verdict(tmp_path, mine).status is Status.NOT_ATTEMPTED
+    of_mine = verdict(tmp_path, mine, model="runs/mine", score="AP").needs
+    assert of_mine.command == "bench run ade20k-150 --model runs/mine --protocol xdecoder-2022"
+    assert of_mine.weights == ""
     assert verdict(tmp_path, mine, model="runs/mine").status is Status.REPRODUCED
     finetuned = measured(0.416, model="runs/mine", protocol="bench")
     (found,) = (
@@ -437,10 +441,26 @@ def test_json_has_all_that_is_known_of_a_claim(bench: Any, tmp_path: Path) -> No
 
 
 def test_unknown_names_are_a_sentence(bench: Any) -> None:
-    for words in (("table22",), ("table2", "--status", "offf"), ("table2", "--model", "nobody")):
+    for words, said in (
+        (("table22",), "Unknown"),
+        (("table2", "--status", "offf"), "Did you mean 'off'?"),
+        (("table2", "--model", "nobody"), "no whole run of 'nobody'"),
+    ):
         result = bench("claims", *words)
         assert result.exit_code == 2
-        assert "Unknown" in result.stderr
+        assert said in result.stderr
+
+
+def test_the_page_about_claims_counts_them_and_its_example_runs() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "claims.md").read_text()
+    assert f"{len(reported.names())} tables and figures, {len(claims())} numbers" in page
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    for line in code.splitlines():
+        expression, _, said = line.partition("   # ")
+        if said.startswith(("(", '"')):
+            assert eval(f"({expression})", names) == eval(said), line
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from bench.cli.options import (
     note,
     print_json,
 )
-from bench.errors import UnknownName
+from bench.errors import UnknownName, UsageError, nearest
 from bench.report.table import Format
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def claims(
     found = chosen(targets or (), search)
     measurements = Measurements(Store(results), search)
     if model is not None and model not in measurements.models:
-        raise UnknownName("model with runs", model, measurements.models)
+        advice = nearest(model, measurements.models)
+        meant = f" Did you mean {' or '.join(map(repr, advice))}?" if advice else ""
+        raise UsageError(f"There is no whole run of '{model}' in {results}.{meant}")
     verdicts = judge(found, measurements, Surroundings(data, search), model=model)
     kept = _of_status(verdicts, status or ())
     if as_json:
@@ -89,7 +91,8 @@ def _count(verdicts: "Sequence[Verdict]") -> str:
 
     counts = [(status, sum(v.status is status for v in verdicts)) for status in Status]
     said = ", ".join(f"{count} {status}" for status, count in counts if count)
-    return f"{len(verdicts)} claims" + (f": {said}" if said else "")
+    noun = "claim" if len(verdicts) == 1 else "claims"
+    return f"{len(verdicts)} {noun}" + (f": {said}" if said else "")
 
 
 # --- tables --------------------------------------------------------------------------------------
