@@ -53,8 +53,8 @@ def report(
     """
     from bench.report.page.composition import compose
     from bench.report.page.rendering import write
+    from bench.reported import records as of_others
     from bench.store import Store
-    from bench.store import published as of_others
 
     store = Store(results)
     records = _chosen(runs or (), store, dataset or ())

@@ -39,7 +39,7 @@ PALETTE: tuple[Colour, ...] = (
 
 SMALLEST_SIDE = 720
 """A picture whose longer side has fewer pixels is enlarged by a whole factor, to be readable."""
-THUMBNAIL_LETTERS = 13
+THUMBNAIL_LETTERS = 19
 """The height of names in small pictures, in pixels."""
 NAMED_SHARE = 0.003
 """Regions smaller than this share of the image get no name inside; the legend has them."""

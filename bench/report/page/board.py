@@ -4,10 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from bench.report.frame import Leaderboard
 from bench.report.leaderboard import leaderboard_table
+from bench.report.standing import Draw
+from bench.report.table import Cell as TableCell
 from bench.report.table import Number
+
+SCALES = (0.1, 0.2, 0.5, 1.0)
+"""Bars of a column are drawn on the first of these that holds all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +27,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A number, and where it lies in its column."""
+    """A number, and where it lies on the scale of its column."""
 
     number: Number
-    near: bool = False
-    """Whether it is not the best, but inside the interval of the best."""
     place: float | None = None
-    """The value, in percent of the largest bound of its column; `None`: absent."""
+    """The value, in percent of the scale of its column; `None`: absent."""
     low: float | None = None
-    """Its bounds, likewise."""
+    """Its bounds, likewise, or a standard deviation to each side."""
     high: float | None = None
 
 
@@ -42,11 +46,8 @@ class System:
     """What tells it from the others besides its name, in the order of `Board.about`."""
     cells: tuple[Cell, ...]
     reported: bool
-
-    @property
-    def label(self) -> str:
-        """All of who it is, in a line."""
-        return " · ".join((self.name, *(text for text in self.about if text)))
+    label: str
+    """All of who it is, in a line."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Board:
     columns: tuple[Column, ...]
     systems: tuple[System, ...]
     notes: tuple[str, ...]
+    sorted_by: int | None
+    """The place of the column that the systems are sorted by."""
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -79,15 +82,10 @@ class Board:
         """Whether some rows were published elsewhere."""
         return any(system.reported for system in self.systems)
 
-    @property
-    def marks(self) -> bool:
-        """Whether anything is marked as best."""
-        return any(cell.number.best for system in self.systems for cell in system.cells)
 
-
-def board_of(found: Leaderboard) -> Board:
-    """A leaderboard as a page shows it."""
-    table = leaderboard_table(found)
+def board_of(found: Leaderboard, draw: Draw) -> Board:
+    """A leaderboard as a page shows it; `draw` gives the draws behind a score."""
+    table = leaderboard_table(found, draw=draw, ranks=True)
     columns = tuple(Column(*map(str, column)) for column in found.values.columns)
     who = len(table.columns) - len(columns)
     numbers = [[_number(cell) for cell in row.cells[who:]] for row in table.rows]
@@ -95,13 +93,27 @@ def board_of(found: Leaderboard) -> Board:
     systems = tuple(
         System(
             str(row.cells[0]),
-            tuple(map(str, row.cells[1:who])),
+            tuple("" if cell is None else str(cell) for cell in row.cells[1:who]),
             tuple(column[index] for column in placed),
             row.reported,
+            _label(table.columns[1:who], row.cells),
         )
         for index, row in enumerate(table.rows)
     )
-    return Board(table.columns[1:who], columns, systems, table.notes)
+    shown: list[Any] = found.values.columns.to_list()
+    key = None if found.sorted_by is None else shown.index(found.sorted_by)
+    return Board(table.columns[1:who], columns, systems, table.notes, key)
+
+
+def _label(about: Sequence[str], cells: Sequence[TableCell]) -> str:
+    """Who a row is about, in a line; its rank is not who it is."""
+    parts = [str(cells[0])]
+    for name, cell in zip(about, cells[1:], strict=False):
+        if name == "shots":
+            parts.append("zero-shot" if cell == "0" else f"{cell}-shot")
+        elif isinstance(cell, str) and cell:
+            parts.append(cell)
+    return " · ".join(parts)
 
 
 def _number(cell: object) -> Number:
@@ -111,27 +123,21 @@ def _number(cell: object) -> Number:
 
 def _placed(numbers: Sequence[Number]) -> list[Cell]:
     """The cells of a column."""
-    ends = [bound for n in numbers for bound in (n.value, *(n.bounds or ())) if bound == bound]
-    top = max([*ends, 0.0])
-    best = next((n for n in numbers if n.best), None)
+    ends = [_ends(number) for number in numbers]
+    top = max((high for _, high in ends if not math.isnan(high)), default=0.0)
+    top = next((mark for mark in SCALES if top <= mark), top)
 
     def share(value: float) -> float | None:
         return None if math.isnan(value) or not top else round(100 * max(value, 0.0) / top, 1)
 
     return [
-        Cell(
-            number,
-            near=_near(number, best),
-            place=share(number.value),
-            low=share(number.bounds[0]) if number.bounds else None,
-            high=share(number.bounds[1]) if number.bounds else None,
-        )
-        for number in numbers
+        Cell(number, share(number.value), share(low), share(high))
+        for number, (low, high) in zip(numbers, ends, strict=True)
     ]
 
 
-def _near(number: Number, best: Number | None) -> bool:
-    """Whether a number is inside the interval of the best one."""
-    if best is None or best.bounds is None or number.best:
-        return False
-    return number.value >= best.bounds[0]
+def _ends(number: Number) -> tuple[float, float]:
+    """Where a number's whisker ends: at the number itself where nothing says how sure it is."""
+    if number.spread is not None:
+        return number.value - number.spread, number.value + number.spread
+    return number.bounds or (number.value, number.value)

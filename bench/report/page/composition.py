@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.record import Record
 from bench.report.frame import leaderboard, scores
-from bench.report.overlay import Colours
 from bench.report.page import confusion
 from bench.report.page.board import Board, board_of
 from bench.report.page.confusion import Confusion, confusion_of
@@ -17,12 +15,16 @@ from bench.report.page.curves import Figure, few_shot_figures
 from bench.report.page.gallery import Gallery, gallery_of, room
 from bench.report.page.labels import labels
 from bench.report.page.material import Finder, Material
+from bench.report.page.pictures import Painter
 from bench.report.page.provenance import Rules, RunCard, run_cards
 from bench.report.page.scores import Bounds, ClassTable, TaskScores, class_table, score_tables
-from bench.report.page.summary import Summary, summary_of
+from bench.report.page.summary import Summary, sentence, summary_of
+from bench.shelf import Shelf
 from bench.stats import record_intervals
 from bench.store import Store
 
+TITLE = 40
+"""Several names in a title take so many letters at most."""
 COUNTED = 500
 """Confusions of panoptic and instance segmentation are counted on at most so many images."""
 
@@ -42,6 +44,8 @@ class DatasetPart:
     by_class: ClassTable | None
     confusions: tuple[Confusion, ...]
     galleries: tuple[Gallery, ...]
+    notes: tuple[str, ...]
+    """What was decided about its files, and how runs were scored, a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,11 @@ def compose(
     """
     names = labels(records)
     bounds = _bounds_of(store)
-    on_page = {record.dataset.name for record in records}
+    on_page = list(dict.fromkeys(record.dataset.name for record in records))
     others = [record for record in published if record.dataset.name in on_page]
-    board = board_of(leaderboard(scores([*others, *records], bounds)))
+    long = scores([*others, *records], bounds)
+    found = leaderboard(long, datasets=on_page, sort_by=_first_headline(records))
+    board = board_of(found, Shelf((store,)).drawn)
     ordered = _best_first(records)
     runs, rules = run_cards(ordered, names)
     finder = Finder(store, data, specs)
@@ -131,6 +137,14 @@ def _bounds_of(store: Store) -> Bounds:
     return bounds
 
 
+def _first_headline(records: Sequence[Record]) -> tuple[str, str, str] | None:
+    """The column that a reader sees first."""
+    for record in records:
+        for task, of_task in record.scores.items():
+            return record.dataset.name, task, next(iter(of_task))
+    return None
+
+
 def _best_first(records: Sequence[Record]) -> list[Record]:
     """Datasets as they come, and on each the runs with the best headline first."""
     places = list(dict.fromkeys((r.dataset.name, r.dataset.split) for r in records))
@@ -145,17 +159,17 @@ def _best_first(records: Sequence[Record]) -> list[Record]:
 
 
 def _title(records: Sequence[Record]) -> str:
-    """Who on what, in as few words as that takes."""
+    """Who on what, in few words."""
     models = list(dict.fromkeys(record.model.name for record in records))
     datasets = list(dict.fromkeys(record.dataset.name for record in records))
     return f"{_listed(models, 'models')} on {_listed(datasets, 'datasets')}"
 
 
 def _listed(names: Sequence[str], many: str) -> str:
-    if len(names) > 3:
-        return f"{len(names)} {many}"
+    """Names in a title: all of them, or how many they are where that would be long."""
     *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last
+    text = f"{', '.join(most)} and {last}" if most else last
+    return text if len(names) == 1 or len(text) <= TITLE else f"{len(names)} {many}"
 
 
 # --- one dataset ---------------------------------------------------------------------------------
@@ -171,12 +185,16 @@ def _part(
     done: Callable[[], None],
 ) -> DatasetPart:
     records = [run.record for run in runs]
-    confusions, galleries, colours = [], [], Colours()
+    confusions, galleries, painter = [], [], Painter()
+    notes = [sentence(note) for record in records for note in record.notes]
     for run in runs:
         material = finder.of(run.record)
-        found = _confusion(run.name, material)
-        confusions += [found] if found else []
-        gallery = gallery_of(run.name, material, count, colours)
+        try:
+            found = _confusion(run.name, material)
+            confusions += [found] if found else []
+        except BenchError as error:
+            notes.append(f"The confusion of {run.name} cannot be shown: {error}")
+        gallery = gallery_of(run.name, material, count, painter)
         galleries += [gallery] if gallery else []
         done()
     words = [r.vocabulary.names for r in records if r.vocabulary]
@@ -191,11 +209,16 @@ def _part(
         class_table(records, names),
         tuple(confusions),
         tuple(galleries),
+        tuple(dict.fromkeys(notes)),
     )
 
 
 def _confusion(run: str, material: Material) -> Confusion | None:
-    """What a run takes for what, from what it kept: statistics, or else raw answers."""
+    """What a run takes for what, from what it kept: statistics, or else raw answers.
+
+    Raises:
+        DataError, DataMissing: an image or an answer cannot be read.
+    """
     record, outcomes = material.record, material.outcomes
     if record.vocabulary is None or not outcomes:
         return None
@@ -205,25 +228,19 @@ def _confusion(run: str, material: Material) -> Confusion | None:
         counts = confusion.from_statistics(classes, statistics)
         source = f"Counted over all {len(statistics):,} scored images."
         return confusion_of(run, classes, counts, "pixels", source)
-    for task, unit in (("panoptic", "pixels"), ("instance", "objects")):
+    for task, unit, count in (
+        ("panoptic", "pixels", confusion.of_panoptic),
+        ("instance", "objects", confusion.of_instances),
+    ):
         if task in record.scores and material.kept is not None:
-            answered = [id for id in outcomes if material.kept.has(id)]
-            try:
-                if task == "panoptic":
-                    pairs = _pairs(material, answered, task)
-                    counts = confusion.of_panoptic(pairs, len(classes))
-                else:
-                    pairs = _pairs(material, answered, task)
-                    counts = confusion.of_instances(pairs, len(classes))
-            except BenchError:
-                return None
-            shown = min(COUNTED, len(answered))
-            source = f"Counted on {shown:,} of {len(outcomes):,} images, from raw answers."
+            answered = [id for id in outcomes if material.kept.has(id)][:COUNTED]
+            counts = count(_pairs(material, answered, task), len(classes))
+            source = f"Counted on {len(answered):,} of {len(outcomes):,} images, from raw answers."
             return confusion_of(run, classes, counts, unit, source)
     return None
 
 
 def _pairs(material: Material, ids: Sequence[str], task: str) -> Iterator[tuple[Any, Any]]:
     """Predictions and truths of a task."""
-    for sample, predictions in material.samples(list(islice(ids, COUNTED))):
+    for sample, predictions in material.samples(ids):
         yield predictions[task], sample.truths[task]

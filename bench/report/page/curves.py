@@ -22,7 +22,8 @@ class Point:
     shots: str
     value: float
     low: float | None
-    """Over several seeds a standard deviation below the mean, of a single run the 95 % bound."""
+    """Over several seeds a standard deviation below the mean, of a single run the 95 % bound; no
+    score is below zero."""
     high: float | None
     seeds: int
     x: float
@@ -82,7 +83,7 @@ class _Scores:
         if len(self.values) == 1:
             return self.bounds[0]
         mean, deviation = fmean(self.values), stdev(self.values)
-        return mean - deviation, mean + deviation
+        return max(mean - deviation, 0.0), mean + deviation
 
 
 _Series = dict[str, dict[str, _Scores]]
@@ -190,7 +191,8 @@ def _figure(dataset: str, task: str, score: str, unit: str, lines: _Series) -> F
         Line(name, index % STYLES, tuple(point(c, line[c]) for c in shots if c in line))
         for index, (name, line) in enumerate(lines.items())
     )
-    digits = 1 if ticks[1] - ticks[0] < 0.01 else 0
+    step_up = 100 * (ticks[1] - ticks[0])
+    digits = next((d for d in (0, 1) if math.isclose(round(step_up, d), step_up)), 2)
     return Figure(
         dataset,
         title_of(task),

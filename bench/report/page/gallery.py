@@ -15,9 +15,9 @@ from bench import tasks
 from bench.errors import BenchError, DataError
 from bench.metrics.meter import settled
 from bench.presentation import PRESENTATIONS, Answer, Asked
-from bench.report.overlay import Colours
+from bench.report.overlay import Region
 from bench.report.page.material import Material
-from bench.report.page.pictures import Picture, picture
+from bench.report.page.pictures import Painter, Picture
 from bench.report.page.scores import title_of
 from bench.stats import meters_of
 from bench.types import Instances, Sample, TrueInstances, Vocabulary
@@ -66,7 +66,7 @@ def room(runs: int, asked: int) -> int:
     return min(asked, max(1, PICTURES // (2 * EACH * max(runs, 1))))
 
 
-def gallery_of(run: str, material: Material, count: int, colours: Colours) -> Gallery | None:
+def gallery_of(run: str, material: Material, count: int, painter: Painter) -> Gallery | None:
     """The `count` best and worst images of a run; `None` where it has no task to picture."""
     task = next((name for name in material.record.scores if name in _PICTURED), None)
     if task is None or not count:
@@ -80,7 +80,7 @@ def gallery_of(run: str, material: Material, count: int, colours: Colours) -> Ga
     if material.dataset is not None:
         for id, value in (*best, *worst):
             try:
-                shown[id] = _exhibit(id, value, task, material, colours)
+                shown[id] = _exhibit(id, value, task, material, painter)
             except BenchError as error:
                 missing.append(f"Image {id} cannot be shown: {error}")
     return Gallery(
@@ -112,19 +112,19 @@ def _ranked(material: Material, task: str, missing: list[str]) -> list[tuple[str
     return sorted(known, key=lambda pair: -pair[1])
 
 
-def _exhibit(id: str, score: float, task: str, material: Material, colours: Colours) -> Exhibit:
+def _exhibit(id: str, score: float, task: str, material: Material, painter: Painter) -> Exhibit:
     (pair,) = material.samples([id])
     sample, predictions = pair
     asked = _asked(sample)
-    truth = _unscored(_PICTURED[task](task, sample.truths[task], asked))
+    truth = _PICTURED[task](task, sample.truths[task], asked)
     answer = PRESENTATIONS[task].show(task, predictions[task], asked) if predictions else None
     return Exhibit(
         id,
         score,
-        picture(sample.image, (), colours),
-        picture(sample.image, truth.regions, colours),
+        painter.shared(id, "image", sample.image, ()),
+        painter.shared(id, task, sample.image, _unscored(truth)),
         truth.said,
-        picture(sample.image, answer.regions, colours) if answer else None,
+        painter.picture(sample.image, _unscored(answer)) if answer else None,
         answer.said if answer else (),
     )
 
@@ -168,9 +168,9 @@ def _human_answers(task: str, truth: Sequence[Any], asked: Asked) -> Answer:
     return Answer(task, {}, tuple(lines))
 
 
-def _unscored(answer: Answer) -> Answer:
-    """What is true is sure."""
-    return replace(answer, regions=tuple(replace(r, score=None) for r in answer.regions))
+def _unscored(answer: Answer) -> tuple[Region, ...]:
+    """Regions with their names alone: small pictures have no room for scores."""
+    return tuple(replace(region, score=None) for region in answer.regions)
 
 
 _PICTURED: Mapping[str, Callable[[str, Any, Asked], Answer]] = {

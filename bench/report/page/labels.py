@@ -9,8 +9,11 @@ def labels(records: Sequence[Record]) -> dict[str, str]:
     """A name for each run by its key, unique among the runs on one dataset.
 
     A model's name is enough where each dataset has one run of it; a tuned model always says so.
+    Where all runs are of one model, what tells them apart is enough.
     """
     told = {record.key: [record.model.name, *_said(record, records)] for record in records}
+    if len({record.model.name for record in records}) == 1:  # then the title names it
+        told = {key: parts[1:] or parts for key, parts in told.items()}
     names = {key: " · ".join(parts) for key, parts in told.items()}
     for record in records:
         rivals = [r for r in records if _place(r) == _place(record) and r.key != record.key]
@@ -36,8 +39,14 @@ def _varies(part: str, records: Sequence[Record]) -> bool:
         return len({_parts(record)[part] for record in records}) > 1
     found: dict[tuple[str, str], set[str]] = {}
     for record in records:
-        found.setdefault(_place(record), set()).add(_parts(record)[part])
+        text = _parts(record)[part]
+        if text or part not in _OF_TUNING:
+            found.setdefault(_place(record), set()).add(text)
     return any(len(values) > 1 for values in found.values())
+
+
+_OF_TUNING = ("draw", "seed")
+"""Parts that only tuned runs have: lacking them is no difference."""
 
 
 def _place(record: Record) -> tuple[str, str]:

@@ -38,12 +38,12 @@
     }
   }
 
-  // --- filters
+  // --- filters (a form's own attributes are asked for by name: a control named «dataset» hides `dataset`)
 
   const holds = (text, part) => text.toLowerCase().includes(part.trim().toLowerCase());
 
   function filterBoard(form) {
-    const table = document.getElementById(form.dataset.board);
+    const table = document.getElementById(form.getAttribute("data-board"));
     const asked = (name) => form.elements[name]?.value ?? "";
     const reported = form.elements.reported?.checked ?? true;
     const headings = [...table.tHead.rows[1].cells];
@@ -72,13 +72,13 @@
   }
 
   function filterRows(form) {
-    const rows = [...document.getElementById(form.dataset.rows).tBodies[0].rows];
+    const rows = [...document.getElementById(form.getAttribute("data-rows")).tBodies[0].rows];
     for (const row of rows) row.hidden = !holds(row.cells[0].textContent, form.elements.row.value);
     form.querySelector("output").textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
   }
 
   for (const form of document.querySelectorAll("form.filters")) {
-    const filter = form.dataset.board ? filterBoard : filterRows;
+    const filter = form.hasAttribute("data-board") ? filterBoard : filterRows;
     form.hidden = false;
     form.addEventListener("input", () => filter(form));
     form.addEventListener("submit", (event) => event.preventDefault());

@@ -51,8 +51,8 @@ class ClassRow:
 class ClassTable:
     """What each class scores."""
 
-    groups: tuple[tuple[str, int], ...]
-    """The score of each task, with the places of the runs that have it: how many columns."""
+    groups: tuple[tuple[str, str, int], ...]
+    """Task, its headline, and how many runs have it: each is a column."""
     runs: tuple[str, ...]
     """The run of each column, all groups through."""
     rows: tuple[ClassRow, ...]
@@ -112,7 +112,7 @@ def class_table(records: Sequence[Record], names: Mapping[str, str]) -> ClassTab
         for name, thing in things.items()
     )
     return ClassTable(
-        tuple((f"{title_of(task)}, {name}", len(of)) for (task, name), of in shown.items()),
+        tuple((task, name, len(of)) for (task, name), of in shown.items()),
         tuple(names[record.key] for of_task in shown.values() for record, _ in of_task),
         rows,
         len(set(things.values())) > 1,

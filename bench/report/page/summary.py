@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from bench.record import Record
 from bench.report.page.board import Board, Cell, Column
 
+NAMED = 3
+"""A caution names so many runs; more are counted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lead:
@@ -17,8 +20,8 @@ class Lead:
     cell: Cell
     systems: int
     """How many systems have that score."""
-    near: int
-    """How many others are inside its interval."""
+    level: int
+    """How many others cannot be told from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +29,8 @@ class Caution:
     """Something a reader of the numbers must know."""
 
     text: str
-    runs: tuple[str, ...]
-    """The names of the runs it is about."""
+    about: str
+    """Which runs it is about."""
 
 
 @dataclass(frozen=True)
@@ -69,37 +72,50 @@ def _leads(board: Board) -> tuple[Lead, ...]:
         if not known:
             continue
         best, system = max(known, key=lambda pair: pair[0].number.value)
-        near = sum(cell.near for cell, _ in known)
-        leads.append(Lead(column, system.label, best, len(known), near))
+        level = sum(cell.number.level is not None for cell, _ in known)
+        leads.append(Lead(column, system.label, best, len(known), level))
     return tuple(leads)
 
 
 def _cautions(records: Sequence[Record], names: Mapping[str, str]) -> tuple[Caution, ...]:
     """Each said once, with all the runs it is about."""
-    about: dict[str, list[str]] = {}
+    about: dict[str, list[Record]] = {}
     for record in records:
         for text in _remarks(record):
-            about.setdefault(text, []).append(f"{names[record.key]} on {record.dataset.name}")
-    return tuple(Caution(text, tuple(runs)) for text, runs in about.items())
+            about.setdefault(text, []).append(record)
+    return tuple(Caution(text, _about(runs, len(records), names)) for text, runs in about.items())
+
+
+def _about(runs: Sequence[Record], of: int, names: Mapping[str, str]) -> str:
+    """Some runs in a few words: by name, or by what they share."""
+    if len(runs) == of > 1:
+        return "all runs"
+    if len(runs) <= NAMED:
+        return "; ".join(f"{names[run.key]} on {run.dataset.name}" for run in runs)
+    models = {run.model.name for run in runs}
+    datasets = {run.dataset.name for run in runs}
+    by = f" of {models.pop()}" if len(models) == 1 else ""
+    on = f" on {datasets.pop()}" if len(datasets) == 1 else ""
+    return f"{len(runs)} runs{by}{on}"
 
 
 def _remarks(record: Record) -> list[str]:
-    found = [_sentence(text) for text in (*record.model.notes, *record.notes)]
+    found = [sentence(text) for text in record.model.notes]
     if record.images and record.images.limit is not None:
         found.append("Partial: not all images were asked for, so it is on no leaderboard.")
     if record.images and record.images.failed:
         first, failed = record.images.failures[0], record.images.failed
         found.append(
             f"Partial: {failed} of {record.images.asked} images could not be scored; "
-            f"the first is {first.id}: {_sentence(first.reason)}"
+            f"the first is {first.id}: {sentence(first.reason)}"
         )
-    found += [f"Not scored on {task}: {_sentence(why)}" for task, why in record.unanswered.items()]
+    found += [f"Not scored on {task}: {sentence(why)}" for task, why in record.unanswered.items()]
     if record.provenance and any(session.dirty for session in record.provenance.sessions):
         found.append("Made from a checkout with uncommitted changes.")
     return found
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
     """The text with a capital and a full stop."""
     text = text.strip()
     return (text[:1].upper() + text[1:]).rstrip(".") + "." if text else text
