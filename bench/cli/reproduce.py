@@ -235,8 +235,7 @@ class _Others:
     def _measured(self) -> "tuple[Measurements, ...]":
         """What was measured by this person, and what ships with the package."""
         from bench.measured import Measurements
-        from bench.shelf import reference
-        from bench.store import Store
+        from bench.store import Store, reference
 
         own = Measurements(Store(self._place.results))
         return (own, Measurements(reference())) if self._shipped else (own,)
@@ -282,8 +281,7 @@ class _Others:
         """Tables 13 to 15 in their own layout."""
         from bench import reported
         from bench.cli.layouts import Layout, show_layout
-        from bench.shelf import reference
-        from bench.store import Store
+        from bench.store import Store, reference
 
         own = [*Store(self._place.results).records()]
         measured = [*(reference().records() if self._shipped else ()), *own]
