@@ -96,14 +96,17 @@ def sweep_of(
     if len(scores) > 1:
         raise UsageError(f"This layout is of one score, not of {len(scores)}.")
     wanted = set(map(same_model, models))
-    few_shot = {r.source for r in records if r.reported and r.tuning is not None}
+    columns = columns_of(suite, specs)
+    datasets = {column.dataset for column in columns}
+    few_shot = {
+        _publication(r) for r in records if r.tuning is not None and r.dataset.name in datasets
+    }
     kept = [
         r
         for r in records
-        if (not r.reported or r.source in few_shot)
+        if (not r.reported or _publication(r) in few_shot)
         and (not wanted or same_model(r.model.name) in wanted)
     ]
-    columns = columns_of(suite, specs)
     (name,) = scores or suite.mean_of[:1]
     found, notes = entries(kept, columns, name, wholes=_same_members(suite, specs))
     if not found:
@@ -112,6 +115,11 @@ def sweep_of(
             f"Make some: bench run {suite.name} --model NAME --shots 0,1,3,5,10 --seeds 3"
         )
     return columns, found, notes
+
+
+def _publication(record: "Record") -> str | None:
+    """Where a number was published, whatever the table; `None` for a measured one."""
+    return record.publication.page if record.publication else record.source
 
 
 def _same_members(suite: "SuiteSpec", specs: Sequence[Path]) -> list[str]:
