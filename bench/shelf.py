@@ -109,7 +109,7 @@ class Shelf:
         return {name: Drawn(of_score, images) for name, of_score in values.items()}
 
     def export(self, records: Iterable[Record], folder: Path) -> int:
-        """Copy measured runs, their statistics and intervals into another results folder.
+        """Copy whole measured runs, with statistics and intervals, into another results folder.
 
         Runs of the same system on the same dataset that lie there give way. Gives how many were
         copied.
@@ -117,7 +117,7 @@ class Shelf:
         Raises:
             StoreError: the folder cannot be written to.
         """
-        chosen = [record for record in records if record.key in self._kept]
+        chosen = [r for r in records if r.key in self._kept and not r.partial]
         there, new = Store(folder), {_asked(record) for record in chosen}
         kept = [record for record in there.records() if _asked(record) not in new]
         gone = {record.key for record in there.records()} - {record.key for record in kept}

@@ -159,7 +159,7 @@ def _on_signs(table: Table, *, several: bool) -> list[str]:
     numbers = [cell for row in table.rows for cell in row.cells if isinstance(cell, Number)]
     levels = {number.level for number in numbers}
     notes = []
-    if any(row.reported for row in table.rows) and not all(row.reported for row in table.rows):
+    if any(row.reported for row in table.rows):
         notes.append(f"{REPORTED} published elsewhere, not measured here.")
     if any(number.best for number in numbers):
         among = " among those with as many shots" if several else ""

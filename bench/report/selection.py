@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 import pandas as pd
 
 from bench.errors import UnknownName
-from bench.report.frame import FULL, MARKS
+from bench.report.frame import FULL, MARKS, MEASURED
 
 NOT = "no-"
 """Before a mark of supervision: only systems without it."""
@@ -42,6 +42,7 @@ class Selection:
             if not words:
                 continue
             known = list(dict.fromkeys(long[column].astype(str)))
+            known += [MEASURED] if column == "source" else []
             if column == "supervision":
                 names = {said for said in known if _has_marks(said, words)}
             else:
