@@ -158,6 +158,9 @@ def test_rounding_of_the_printed_number_is_given_to_it(
     assert verdict(tmp_path, measured(0.19, interval=interval)).status is status
 
 
+(VOC,) = claims(["table2", "xdecoder-T", "voc-20"])
+
+
 @given(st.floats(0, 1), st.floats(0, 0.2), st.floats(0, 0.2))
 def test_reproduced_never_without_the_interval_holding_the_number(
     value: float, below: float, above: float
@@ -165,7 +168,7 @@ def test_reproduced_never_without_the_interval_holding_the_number(
     from bench.claims import _status
     from bench.measured import Measurement
 
-    (claim,) = claims(["table2", "xdecoder-T", "voc-20"])
+    claim = VOC
     low, high = value - below, value + above
     status = _status(claim, Measurement(value, (low, high), "bench", ("a",)))
     inside = low - claim.half_digit <= claim.printed <= high + claim.half_digit
