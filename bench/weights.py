@@ -11,14 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from shutil import rmtree
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
-from urllib.request import Request, urlopen
 
-from bench.errors import DataError, UsageError, WeightsMissing
+from bench.errors import DataError, DataMissing, UsageError, WeightsMissing
+from bench.obtain.download import download
 
 SUFFIX = ".safetensors"
 
@@ -75,7 +74,6 @@ def stored(model: str, folder: Path | None = None) -> Path | None:
 
 LOCK = "weights.lock.json"
 _HERE = ".fetching"
-_BLOCK = 1 << 20
 
 Store = Callable[[Any, Path, Path], None]
 """(card, released file, target): writes the file's weights to the target, in the family's form."""
@@ -220,8 +218,8 @@ def _obtained(weights: object, sources: Sequence[str], here: Path) -> tuple[Path
             if Path(source).is_file():
                 return Path(source), Path(source).name
             reasons.append(f"There is no file {source}.")
-        except (OSError, HTTPException) as error:
-            reasons.append(f"{source} cannot be had: {error}.")
+        except DataMissing as error:
+            reasons.append(str(error))
     raise WeightsMissing(" ".join(reasons))
 
 
@@ -247,26 +245,5 @@ def _downloaded(url: str, here: Path) -> Path:
     stem = hashlib.sha256(url.encode()).hexdigest()[:16]
     # Readers tell the form of a checkpoint by its name's end, which is kept.
     path = here / f"{stem}-{PurePosixPath(urlsplit(url).path).name}"
-    part, tag = path.with_name(f"{stem}.part"), path.with_name(f"{stem}.etag")
-    request = Request(url)  # http or https: the caller looked
-    if part.is_file() and tag.is_file():
-        request.add_header("Range", f"bytes={part.stat().st_size}-")
-        request.add_header("If-Range", tag.read_text())
-    with urlopen(request, timeout=60) as answer:
-        goes_on = answer.status == 206
-        if not goes_on:
-            tag.unlink(missing_ok=True)
-            if (etag := answer.headers.get("ETag")) and not etag.startswith("W/"):
-                tag.write_text(etag)
-        expected = int(answer.headers.get("Content-Length") or 0)
-        received = 0
-        with part.open("ab" if goes_on else "wb") as file:
-            while block := answer.read(_BLOCK):
-                received += file.write(block)
-    if received < expected:
-        raise ConnectionError(
-            f"the connection broke after {received} of {expected} bytes; the same command goes on"
-        )
-    os.replace(part, path)
-    tag.unlink(missing_ok=True)
+    download(url, path)
     return path

@@ -182,7 +182,10 @@ def check(
         for one in found:
             for line in _remarks(one):
                 print(line)
-        if missing:
+        if missing and table_format is Format.TERMINAL:
+            for row in missing:
+                print(f"{row['dataset']}: {row['get it']}\n  {row['page']} ({row['licence']})")
+        elif missing:
             print_rows(missing, table_format)
         if not found:
             note(f"No dataset is in {data}. `bench data list` shows what there is.")
@@ -242,12 +245,12 @@ def _remarks(one: "Status") -> Iterable[str]:
 
 
 def _elsewhere(one: "Status") -> Row:
-    source = one.spec.source
+    source, by_hand = one.spec.source, one.how.startswith("by hand")
     return {
         "dataset": one.spec.name,
         "get it": one.how,
         "page": source.page,
-        "licence": source.licence + (f"; {source.terms}" if source.terms else ""),
+        "licence": "; ".join(filter(None, [source.licence, source.terms if by_hand else ""])),
     }
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from bench import catalog
 from bench.data.source import INCOMPLETE, file_digest
-from bench.errors import DataError, DataMissing, UsageError
+from bench.errors import DataError, DataMissing, ExtraMissing, UsageError
 from bench.obtain.archive import File, folder_files, room_for
 from bench.obtain.by_hand import instructions
 from bench.obtain.counting import Counted, count_split
@@ -39,6 +39,7 @@ from bench.obtain.places import (
     place,
 )
 from bench.obtain.placing import place as move_in
+from bench.obtain.roboflow_export import NoKey
 from bench.spec import DatasetSpec
 
 FOUND = "found"
@@ -105,26 +106,44 @@ class Getting:
         wanted = pieces(spec, splits)
         if not wanted:
             raise DataMissing(instructions(spec, (), self.request.root))
-        home = self.request.root / spec.home
         place = self._place(spec, wanted)
         complete = not self.request.again and self._complete(spec, splits)
-        done, by_hand, sources = set(), [], []
+        done: dict[str, str] = {}
+        by_hand: list[Piece] = []
+        failures: list[DataMissing] = []
         for piece in wanted:
-            kept = self._kept(piece, home, complete)
-            if kept is None:
-                got = self._got(piece, spec, place)
-                if got is None:
-                    by_hand.append(piece)
-                    continue
-                self._put(piece, spec, got, home, splits)
-            done.add(kept or "fetched")
-            sources.append(self.pins.entries()[piece.key].source)
+            try:
+                word = self._kept(piece, spec, complete) or self._fetched(
+                    piece, spec, place, splits
+                )
+            except DataMissing as error:
+                failures.append(error)
+                continue
+            if word is None:
+                by_hand.append(piece)
+            else:
+                done[piece.key] = word
         if by_hand:
-            raise DataMissing(instructions(spec, by_hand, self.request.root))
+            said = [instructions(spec, by_hand, self.request.root), *map(str, failures)]
+            raise DataMissing("\n".join(said))
+        if failures:
+            raise failures[0]
         counts = tuple(self._count(spec, split) for split in splits)
         self._judge(spec, counts)
-        said = next(word for word in ("fetched", "found", "verified") if word in done)
-        return Outcome(spec.name, said, counts, tuple(dict.fromkeys(sources)), _left(spec, splits))
+        return self._outcome(spec, splits, done, counts)
+
+    def _outcome(
+        self,
+        spec: DatasetSpec,
+        splits: Sequence[str],
+        done: Mapping[str, str],
+        counts: tuple[Counted, ...],
+    ) -> Outcome:
+        order = ("fetched", "found", "verified")
+        word = min(done.values(), key=order.index)
+        entries = self.pins.entries()
+        sources = dict.fromkeys(entries[key].source for key in done)
+        return Outcome(spec.name, word, counts, tuple(sources), _left(spec, splits))
 
     # --- what is there ---------------------------------------------------------------------------
 
@@ -143,12 +162,13 @@ class Getting:
         counts = [self._count(spec, split) for split in splits]
         return all(found.complete for found in counts)
 
-    def _kept(self, piece: Piece, home: Path, complete: bool) -> str | None:
+    def _kept(self, piece: Piece, spec: DatasetSpec, complete: bool) -> str | None:
         """What was done about a piece that need not be fetched; `None` for one that must be.
 
         Raises:
             DataError: it is pinned, and has changed since.
         """
+        home = self.request.root / spec.home
         entry = self.pins.entries().get(piece.key)
         if entry is None:
             return self._found(piece, home) if complete else None
@@ -195,6 +215,16 @@ class Getting:
             )
         return found
 
+    def _fetched(
+        self, piece: Piece, spec: DatasetSpec, place: Place | None, splits: Sequence[str]
+    ) -> str | None:
+        """Get a piece and put it in place; `None` where only a person can get it."""
+        got = self._got(piece, spec, place)
+        if got is None:
+            return None
+        self._put(piece, spec, got, splits)
+        return "fetched"
+
     def _got(self, piece: Piece, spec: DatasetSpec, place: Place | None) -> Got | None:
         """A piece's file or folder; `None` where only a person can get it."""
         if place is not None and _is_about(place, piece):
@@ -205,6 +235,8 @@ class Getting:
             self.tell(f"getting {piece.file} of {spec.name}")
             try:
                 return candidate.get(piece.file, self.downloads)
+            except (ExtraMissing, NoKey) as error:
+                raise type(error)(f"{error} {_otherwise(spec)}") from error
             except DataMissing as error:
                 reasons.append(str(error))
         if reasons:
@@ -214,7 +246,7 @@ class Getting:
     def _candidates(self, piece: Piece, spec: DatasetSpec) -> Iterator[Place]:
         pin = spec.source.roboflow
         if isinstance(piece, Export) and pin is not None:
-            yield FromRoboflow(pin, _sizes(spec), _otherwise(spec))
+            yield FromRoboflow(pin, _sizes(spec))
             return
         entry = self.pins.entries().get(piece.key)
         for url in piece.urls:
@@ -225,9 +257,7 @@ class Getting:
             pinned = entry is not None and hub.same_repository(entry.source)
             yield Hub.parse(entry.source) if entry is not None and pinned else hub
 
-    def _put(
-        self, piece: Piece, spec: DatasetSpec, got: Got, home: Path, splits: Sequence[str]
-    ) -> None:
+    def _put(self, piece: Piece, spec: DatasetSpec, got: Got, splits: Sequence[str]) -> None:
         """Unpack a piece aside, compare and count it, move it in, and pin it."""
         archive = file_digest(got.path) if got.path.is_file() else ""
         if piece.sha256 and archive and archive != piece.sha256:
@@ -244,7 +274,7 @@ class Getting:
                 aside = spec.model_copy(update={"home": str(staged.resolve())})
                 counts = tuple(self._count(aside, split) for split in splits)
                 self._judge(spec, counts, staged.resolve())
-            move_in(staged, home, files)
+            move_in(staged, self.request.root / spec.home, files)
         self.pins.pin(piece.key, entry, files)
 
     @contextmanager

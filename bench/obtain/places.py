@@ -184,13 +184,12 @@ class FromRoboflow:
     pin: Roboflow
     sizes: Mapping[str, int]
     """Images by Roboflow's names of parts, for a project whose version is not pinned."""
-    advice: str = ""
 
     def get(self, file: str, downloads: Downloads) -> Got | None:
         """The export as COCO segmentation, downloaded."""
         from bench.obtain.roboflow_export import export
 
-        ready = export(self.pin, self.sizes, advice=self.advice)
+        ready = export(self.pin, self.sizes)
         return downloads.from_url(ready.link, file, ready.name)
 
 

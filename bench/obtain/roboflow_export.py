@@ -39,13 +39,12 @@ class Export:
         return f"roboflow:{self.workspace}/{self.project}/{self.version}"
 
 
-def export(pin: Roboflow, sizes: Mapping[str, int], *, advice: str = "") -> Export:
+def export(pin: Roboflow, sizes: Mapping[str, int]) -> Export:
     """Have Roboflow export a project's version.
 
     Args:
         pin: which; without a version, the first one whose parts have the sizes given.
         sizes: images by Roboflow's own names of parts, `train` and `valid`.
-        advice: what else to do where Roboflow does not give it.
 
     Raises:
         ExtraMissing: the client is not installed.
@@ -60,12 +59,12 @@ def export(pin: Roboflow, sizes: Mapping[str, int], *, advice: str = "") -> Expo
             from roboflow.config import load_roboflow_api_key
     except ImportError as error:
         raise ExtraMissing(
-            f"Roboflow's client is not installed ({error}): pip install 'bench-openvocab[roboflow]'"
-            f". {advice}".rstrip()
+            f"Roboflow's client is not installed ({error}): pip install "
+            "'bench-openvocab[roboflow]'."
         ) from error
-    key = _key(load_roboflow_api_key, pin, advice)
+    key = _key(load_roboflow_api_key, pin)
     where = f"{pin.workspace}/{pin.project}"
-    with _said(where, key, advice), contextlib.redirect_stdout(sys.stderr):
+    with _said(where, key), contextlib.redirect_stdout(sys.stderr):
         project = roboflow.Roboflow(api_key=key).project(where)
         number = _version(pin, project.get_version_information(), sizes)
         version = project.version(number)
@@ -75,7 +74,7 @@ def export(pin: Roboflow, sizes: Mapping[str, int], *, advice: str = "") -> Expo
         return Export(pin.workspace, pin.project, number, str(answer["export"]["link"]))
 
 
-def _key(load: Any, pin: Roboflow, advice: str) -> str:
+def _key(load: Any, pin: Roboflow) -> str:
     try:
         key = load(pin.workspace)
     except Exception:  # the client trips over a config without workspaces
@@ -83,13 +82,13 @@ def _key(load: Any, pin: Roboflow, advice: str) -> str:
     if not key:
         raise NoKey(
             f"There is no key for Roboflow: set ROBOFLOW_API_KEY (a key is free, at {_KEYS}), or "
-            f"run `roboflow login`. {advice}".rstrip()
+            "run `roboflow login`."
         )
     return str(key)
 
 
 @contextlib.contextmanager
-def _said(where: str, key: str, advice: str) -> Iterator[None]:
+def _said(where: str, key: str) -> Iterator[None]:
     """Whatever the client raises, in a sentence without the key."""
     try:
         yield
@@ -99,7 +98,7 @@ def _said(where: str, key: str, advice: str) -> Iterator[None]:
         reason = " ".join(str(error).split()).replace(key, "<key>")[:300] or type(error).__name__
         raise DataMissing(
             f"Roboflow does not give {where}: {reason.rstrip('.')}. Is the key right "
-            f"(ROBOFLOW_API_KEY), and is the project still there? {advice}".rstrip()
+            f"(ROBOFLOW_API_KEY), and is the project still there?"
         ) from None
 
 
