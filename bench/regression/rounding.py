@@ -8,7 +8,7 @@ rounding decides one: what jumps for few images is left out of the envelope (`to
 left out of the verdict.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -67,24 +67,30 @@ def envelope(moved: Images, shown: Images) -> Envelope:
     }
     found: Envelope = {}
     for stage, name in sorted(names):
-        found.setdefault(stage, {})[name] = _wide_enough(distances(moved, shown, stage, name))
+        found.setdefault(stage, {})[name] = _wide_enough(
+            distances(moved, shown, stage, name).values()
+        )
     return found
 
 
-def distances(now: Images, then: Images, stage: str, name: str) -> list[float]:
-    """How far an array is from what it was, image by image; infinite where one lacks it."""
-    found = []
+def distances(now: Images, then: Images, stage: str, name: str) -> dict[str, float]:
+    """How far an array is from what it was, by image; infinite where one side lacks it."""
+    found = {}
     for id, image in then.items():
         old = image.get(stage, {}).get(name)
         new = now[id].get(stage, {}).get(name)
         if old is not None or new is not None:
-            found.append(float("inf") if old is None or new is None else distance(new, old))
+            found[id] = float("inf") if old is None or new is None else distance(new, old)
     return found
 
 
-def _wide_enough(moved: Sequence[float]) -> float | None:
-    typical = sorted(moved)[len(moved) - 1 - tolerated(len(moved))]
-    allowed = max(FACTOR * typical, FLOOR)
+def typical(moved: Collection[float]) -> float:
+    """The largest of some distances, but for those that are left out."""
+    return sorted(moved)[len(moved) - 1 - tolerated(len(moved))]
+
+
+def _wide_enough(moved: Collection[float]) -> float | None:
+    allowed = max(FACTOR * typical(moved), FLOOR)
     return allowed if allowed <= TELLING else None
 
 

@@ -4,16 +4,23 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
 from bench.errors import DataError
 from bench.evaluation import score
 from bench.regression.reference import Part
-from bench.regression.rounding import FLOOR, Images, distances, tolerated
+from bench.regression.rounding import FLOOR, Images, distances, tolerated, typical
 from bench.regression.stages import IMAGE, STAGES, Shown
 from bench.stats import meters_of
 
 RECOMPUTED = 1e-9
 """How far a score may be from the recorded one when it is computed anew from kept statistics."""
+
+
+AFTER_ANSWER = "post-processing"
+LEAP = 100.0
+LEAST_LEAP = 0.01
+"""Predictions leap when they move by so many envelopes, and by so much."""
 
 
 class Agreement(StrEnum):
@@ -94,20 +101,17 @@ def check_stages(
         new_weights: the weights are meant to be others, so nothing that follows from them is
             compared: settings, the image that is shown, and the metric alone.
     """
-    dataset = part.record.dataset.name
-    found = []
-    for stage in _stages(part.stages, shown):
+    compared = Comparison(part, shown, precision)
+    found: list[StageCheck] = []
+    for stage in compared.stages:
         if stage == "metric":
-            check = _metric(part, shown)
-        elif new_weights and stage != "preprocessing":
-            check = StageCheck(dataset, stage, Agreement.UNJUDGED)
+            check = check_metric(part, shown)
+        elif not new_weights:
+            check = compared.check(stage)
+        elif stage == "preprocessing":  # what a model makes of the image is its own business
+            check = compared.check(stage, only=IMAGE)
         else:
-            envelope = part.envelopes.get(precision, {}).get(stage, {})
-            names = _arrays(stage, part.stages, shown)
-            if new_weights:  # what a model makes of the image is its own business
-                names = [name for name in names if name.split(": ")[-1] == IMAGE]
-            known = precision in part.envelopes or precision == "float32"
-            check = _compared(dataset, stage, names, shown, part.stages, envelope, known=known)
+            check = StageCheck(compared.dataset, stage, Agreement.UNJUDGED)
         if stage in settings:
             check = replace(check, agreement=Agreement.DIVERGED, settings=tuple(settings[stage]))
         if check.agreement is Agreement.DIVERGED and blamed(found) is not None:
@@ -126,73 +130,93 @@ def settings_alone(dataset: str, settings: Mapping[str, Sequence[str]]) -> list[
     ]
 
 
-def _stages(then: Images, now: Images) -> list[str]:
-    there = {stage for images in (then, now) for image in images.values() for stage in image}
-    return [stage for stage in STAGES if stage in there]
+# --- by arrays -----------------------------------------------------------------------------------
 
 
-def _arrays(stage: str, then: Images, now: Images) -> list[str]:
-    """The arrays of a stage in the order they are made in."""
-    return list(
-        dict.fromkeys(
-            name
-            for images in (then, now)
-            for image in images.values()
-            for name in image.get(stage, {})
-        )
-    )
+@dataclass(frozen=True)
+class Comparison:
+    """What some images show now, beside what they showed."""
 
+    part: Part
+    now: Images
+    precision: str
 
-def _compared(
-    dataset: str,
-    stage: str,
-    names: Sequence[str],
-    now: Images,
-    then: Images,
-    envelope: Mapping[str, float | None],
-    *,
-    known: bool,
-) -> StageCheck:
-    """A stage by its arrays: the first that diverged, or the one nearest to its bound."""
-    checks = [
-        _array(dataset, stage, name, distances(now, then, stage, name), _bound(envelope, name))
-        for name in names
-    ]
-    for check in checks:
-        if check.agreement is Agreement.DIVERGED and known:
-            return check
-    if all(check.agreement is Agreement.EQUAL for check in checks):
-        return checks[0]
-    judged = [check for check in checks if check.envelope is not None]
-    if not known or not judged:
-        return StageCheck(dataset, stage, Agreement.UNJUDGED)
-    return max(judged, key=lambda check: check.distance / (check.envelope or FLOOR))
+    @property
+    def dataset(self) -> str:
+        """What they are images of."""
+        return self.part.record.dataset.name
 
+    @property
+    def stages(self) -> list[str]:
+        """The stages that either side shows, in order."""
+        both = (self.part.stages, self.now)
+        there = {stage for images in both for image in images.values() for stage in image}
+        return [stage for stage in STAGES if stage in there]
 
-def _bound(envelope: Mapping[str, float | None], name: str) -> float | None:
-    """An array's envelope; the smallest where none was measured."""
-    return envelope.get(name, FLOOR)
+    def check(self, stage: str, *, only: str | None = None) -> StageCheck:
+        """A stage by its arrays: the first that diverged, or else the one nearest to its bound."""
+        names = arrays(stage, self.part.stages, self.now)
+        checks = [self._array(stage, n) for n in names if only in (None, n.split(": ")[-1])]
+        known = self.precision in self.part.envelopes or self.precision == "float32"
+        for check in checks:
+            if check.agreement is Agreement.DIVERGED and known:
+                return check
+        if all(check.agreement is Agreement.EQUAL for check in checks):
+            return checks[0]
+        judged = [check for check in checks if check.envelope is not None]
+        if not known or not judged:
+            return StageCheck(self.dataset, stage, Agreement.UNJUDGED)
+        return max(judged, key=lambda check: check.distance / (check.envelope or FLOOR))
 
-
-def _array(
-    dataset: str, stage: str, name: str, moved: Sequence[float], bound: float | None
-) -> StageCheck:
-    outside = 0 if bound is None else sum(not far <= bound for far in moved)
-    left_out = tolerated(len(moved))
-    typical = sorted(moved)[len(moved) - 1 - left_out]
-    if not any(moved):
-        agreement = Agreement.EQUAL
-    elif outside > left_out:
-        agreement = Agreement.DIVERGED
-    else:
+    def _array(self, stage: str, name: str) -> StageCheck:
+        moved = distances(self.now, self.part.stages, stage, name)
+        far, bound = typical(moved.values()), self._bound(stage, name)
+        outside = sum(not each <= bound for each in moved.values()) if bound is not None else 0
         agreement = Agreement.ROUNDED
-    return StageCheck(dataset, stage, agreement, name, typical, bound, outside, len(moved))
+        if not any(moved.values()):
+            agreement = Agreement.EQUAL
+        elif outside > tolerated(len(moved)):
+            agreement = Agreement.DIVERGED
+        elif bound is not None and stage == AFTER_ANSWER and (leaps := self._leaps(moved, bound)):
+            agreement, far = Agreement.DIVERGED, max(leaps)
+        found = (agreement, name, far, bound, outside, len(moved))
+        return StageCheck(self.dataset, stage, *found)
+
+    def _bound(self, stage: str, name: str) -> float | None:
+        """An array's envelope; the smallest where none was measured."""
+        return self.part.envelopes.get(self.precision, {}).get(stage, {}).get(name, FLOOR)
+
+    def _leaps(self, moved: Mapping[str, float], bound: float) -> list[float]:
+        """How far predictions leapt where the answer did not: rounding has no part in that.
+
+        Few images are left out of a verdict because networks have thresholds inside, which rounding
+        may cross. That shows in the answer; where it stayed, so must what is made of it.
+        """
+        least = max(LEAP * bound, LEAST_LEAP)
+        return [far for id, far in moved.items() if not far <= least and id in self._settled]
+
+    @cached_property
+    def _settled(self) -> frozenset[str]:
+        """The images whose answer is within rounding."""
+        settled = set(self.part.stages)
+        for name in arrays("answer", self.part.stages, self.now):
+            bound = self._bound("answer", name)
+            for id, far in distances(self.now, self.part.stages, "answer", name).items():
+                if bound is None or not far <= bound:
+                    settled.discard(id)
+        return frozenset(settled)
+
+
+def arrays(stage: str, then: Images, now: Images) -> list[str]:
+    """The arrays of a stage in the order they are made in."""
+    images = (*then.values(), *now.values())
+    return list(dict.fromkeys(name for image in images for name in image.get(stage, {})))
 
 
 # --- the metric ----------------------------------------------------------------------------------
 
 
-def _metric(part: Part, shown: Images) -> StageCheck:
+def check_metric(part: Part, shown: Images) -> StageCheck:
     """Whether equal predictions give equal statistics, and kept statistics the recorded scores."""
     dataset, images = part.record.dataset.name, len(part.stages)
     if changed := _recomputed(part):
@@ -201,10 +225,10 @@ def _metric(part: Part, shown: Images) -> StageCheck:
     for task in part.record.scores:
         same = {id: then for id, then in part.stages.items() if _alike(then, shown[id], task)}
         alike += len(same)
-        for name in (n for n in _arrays("metric", part.stages, shown) if _is_of(n, task)):
+        for name in (n for n in arrays("metric", part.stages, shown) if _is_of(n, task)):
             moved = distances(shown, same, "metric", name)
-            if outside := sum(not far <= FLOOR for far in moved):
-                found = (name, max(moved), FLOOR, outside, len(moved))
+            if outside := sum(not far <= FLOOR for far in moved.values()):
+                found = (name, max(moved.values()), FLOOR, outside, len(moved))
                 return StageCheck(dataset, "metric", Agreement.DIVERGED, *found)
     if alike == len(part.stages) * len(part.record.scores):
         return StageCheck(dataset, "metric", Agreement.EQUAL, images=images)

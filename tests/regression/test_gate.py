@@ -134,10 +134,8 @@ def test_another_number_of_threads_is_within_rounding(reference, place):
 WEIGHTS = {
     "text.projection": "text",
     "backbone": "backbone",
-    "pixel_decoder.merges": "pixel decoder",
     "pixel_decoder.mask_conv": "pixel decoder",
     "decoder.queries": "decoder",
-    "decoder.layers.1": "decoder",
     "decoder.masks": "decoder",
 }
 """By the beginning of a weight's name, the stage it is in."""
@@ -223,7 +221,6 @@ def change_card(monkeypatch, field: str, value: object) -> None:
     ("field", "value", "stage"),
     [
         ("panoptic.object_mask_threshold", 0.3, "post-processing"),
-        ("panoptic.overlap_threshold", 0.5, "post-processing"),
         ("instance.top_k", 50, "post-processing"),
         ("resize", {"short": 160}, "preprocessing"),
         ("pq.iou_threshold", 0.7, "metric"),
@@ -248,13 +245,39 @@ def test_scores_by_other_definitions_are_not_compared(reference, place, monkeypa
 def test_a_threshold_changed_in_the_code_fails_at_post_processing(reference, place, monkeypatch):
     usual = outputs.pick_segments
 
-    def lower(scores, rule):
-        return usual(scores, rule.model_copy(update={"object_mask_threshold": 0.02}))
+    def halving(scores, rule):
+        best, labels = scores.probabilities.max(-1)
+        middle = float(best[labels < scores.classes].median())
+        return usual(scores, rule.model_copy(update={"object_mask_threshold": middle}))
 
-    monkeypatch.setattr(outputs, "pick_segments", lower)
+    monkeypatch.setattr(outputs, "pick_segments", halving)
     decision = Gate(reference, place).decide()
     assert blamed(decision) == "post-processing"
+    assert decision.blamed.array.startswith("panoptic.")
     assert agreements(decision)["answer"] in (Agreement.EQUAL, Agreement.ROUNDED)
+
+
+def test_masks_cut_at_another_level_fail_at_post_processing(reference, place, monkeypatch):
+    usual = outputs.Grid.over
+    monkeypatch.setattr(outputs.Grid, "over", lambda logits, *given: usual(logits - 1, *given))
+    assert blamed(Gate(reference, place).decide()) == "post-processing"
+
+
+def test_a_leap_of_one_prediction_fails_where_the_answer_stayed(reference, place, monkeypatch):
+    usual, images = outputs.pick_segments, iter(range(1000))
+
+    def once(scores, rule):
+        picks = usual(scores, rule)
+        if next(images) != 3:
+            return picks
+        nothing = usual(scores, rule.model_copy(update={"object_mask_threshold": 1.0}))
+        everything = usual(scores, rule.model_copy(update={"object_mask_threshold": 0.0}))
+        return nothing if len(picks.queries) else everything
+
+    monkeypatch.setattr(outputs, "pick_segments", once)
+    decision = Gate(reference, place).decide()
+    assert blamed(decision) == "post-processing"
+    assert decision.blamed.outside == 1
 
 
 # --- half a pixel --------------------------------------------------------------------------------
