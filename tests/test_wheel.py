@@ -41,10 +41,11 @@ def bench(installed: Path, cwd: Path, *words: str) -> subprocess.CompletedProces
 def test_all_four_packages_and_their_data_are_in_the_wheel(installed):
     for name in ("bench/py.typed", "models/__init__.py", "results/__init__.py"):
         assert (installed / name).exists(), name
-    shipped = {p.relative_to(installed) for p in (installed / "dataset_specs").rglob("*.yaml")}
-    present = {p.relative_to(ROOT) for p in (ROOT / "dataset_specs").rglob("*.yaml")}
-    assert shipped == present
-    assert present
+    for folder in ("dataset_specs", "results"):
+        shipped = {p.relative_to(installed) for p in (installed / folder).rglob("*.yaml")}
+        present = {p.relative_to(ROOT) for p in (ROOT / folder).rglob("*.yaml")}
+        assert shipped == present
+        assert present
 
 
 def test_the_installed_command_runs_the_main_job_from_another_directory(installed, tmp_path):
