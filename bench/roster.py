@@ -196,7 +196,13 @@ def _cards_or_none(family: _Family) -> Mapping[str, Card]:
         return {}
 
 
-def _checkpoint(path: Path) -> ModelRef:
+def checkpoint_family(path: Path) -> tuple[ModuleType, Card]:
+    """The module of the family that can read a checkpoint, and its card of it.
+
+    Raises:
+        UsageError: no family knows it.
+        DataError: it is damaged.
+    """
     asked, refusals = [], []
     for family in _families():
         module = family.load()
@@ -209,19 +215,22 @@ def _checkpoint(path: Path) -> ModelRef:
             refusals.append(refusal)
             continue
         if card is not None:
-
-            def build(module: ModuleType = module, card: Card = card, **settings: Any) -> object:
-                if settings.keys() & {"weights", "seed"}:
-                    raise UsageError(
-                        f"{path} is a checkpoint and has weights: leave out --weights."
-                    )
-                return _built(str(path), module.build, card, {"weights": path, **settings})
-
-            return ModelRef(str(path), build, card)
+            return module, card
     if refusals:
         raise refusals[0]
     families = ", ".join(asked) or "none reads checkpoints"
     raise UsageError(f"{path} is not a checkpoint of a known family ({families}).")
+
+
+def _checkpoint(path: Path) -> ModelRef:
+    module, card = checkpoint_family(path)
+
+    def build(**settings: Any) -> object:
+        if settings.keys() & {"weights", "seed"}:
+            raise UsageError(f"{path} is a checkpoint and has weights: leave out --weights.")
+        return _built(str(path), module.build, card, {"weights": path, **settings})
+
+    return ModelRef(str(path), build, card)
 
 
 def _imported(name: str) -> ModelRef:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.models_check import check
+from bench.cli.models_pack import pack
 from bench.cli.options import Json, note, print_json, print_rows
 from bench.errors import UsageError
 from bench.report.table import Format
@@ -88,5 +89,5 @@ def fetch(
         note(f"{name}: {path}{about}")
 
 
-COMMANDS = (("list", list_models), ("fetch", fetch), ("check", check))
+COMMANDS = (("list", list_models), ("fetch", fetch), ("check", check), ("pack", pack))
 """Of the group `bench models`."""

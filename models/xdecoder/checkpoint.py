@@ -58,9 +58,23 @@ def load(path: Path, config: XDecoderConfig | None = None) -> XDecoder:
     return fill(stated or config, Converted(weights, ()), source=str(path))  # type: ignore[arg-type]
 
 
-def save(model: XDecoder, path: Path) -> None:
-    """One safetensors file with the weights under our names, and the configuration as header."""
-    weights = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+def save(model: XDecoder, path: Path, dtype: torch.dtype | None = None) -> None:
+    """One safetensors file with the weights under our names, and the configuration as header.
+
+    Args:
+        model: whose weights.
+        path: the file.
+        dtype: what floating-point weights are rounded to; absent: as they are.
+
+    Raises:
+        DataError: a weight is too large for that type.
+    """
+    weights = {}
+    for name, tensor in model.state_dict().items():
+        rounded = tensor.to(dtype or tensor.dtype) if tensor.is_floating_point() else tensor
+        if tensor.isfinite().all() and not rounded.isfinite().all():
+            raise DataError(f"{name} has a weight too large for {dtype}: keep float32.")
+        weights[name] = rounded.contiguous()
     header = {HEADER: json.dumps(model.config.to_dict(), ensure_ascii=False)}
     save_file(weights, path, metadata=header)
 

@@ -76,15 +76,23 @@ def card_of(path: Path) -> Card | None:
     return Card(config.name, title, "xdecoder", answers, weights=LocalFile(path))
 
 
-def store(card: Card, checkpoint: Path, target: Path) -> None:
-    """Write the weights of a released file as our safetensors, with their configuration.
+def store(card: Card, checkpoint: Path, target: Path, *, half: bool = False) -> None:
+    """Write the weights of a checkpoint as our safetensors, with their configuration.
+
+    Args:
+        card: what the checkpoint is of.
+        checkpoint: a released file, or any other form (`models.xdecoder.checkpoint`).
+        target: the file to write.
+        half: in float16; a model has them in float32 again when it is loaded.
 
     Raises:
         DataError: the file cannot be read, lacks weights or has others, or is another variant's.
     """
+    import torch
+
     from models.xdecoder.checkpoint import load, save
 
-    save(load(checkpoint, _config(card)), target)
+    save(load(checkpoint, _config(card)), target, torch.float16 if half else None)
 
 
 def _config(card: Card) -> XDecoderConfig | None:

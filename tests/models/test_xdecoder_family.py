@@ -5,6 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from typer.testing import CliRunner
 
 from bench import catalog
+from bench.cli import build_app
 from bench.errors import CannotDo, DataError, UsageError, WeightsMissing
 from bench.evaluation import examine, following
 from bench.protocol import FreedRow, Protocol
@@ -124,6 +127,31 @@ def test_a_saved_model_is_a_model_by_its_path(form, model, tmp_path):
     assert weights_digest(loaded) == weights_digest(model)
     assert loaded.notes == ()
     torch.testing.assert_close(class_logits(loaded), class_logits(model))
+
+
+def test_a_packed_checkpoint_is_one_file_of_half_the_size_and_the_same_model(model, tmp_path):
+    folder, packed = as_folder(model, tmp_path / "run"), tmp_path / "packed.safetensors"
+    command = ["models", "pack", str(folder), str(packed), "--half"]
+    assert CliRunner().invoke(build_app(), command).exit_code == 0
+    assert packed.stat().st_size < 0.55 * (folder / "model.safetensors").stat().st_size
+    ref = catalog.model(str(packed))
+    assert ref.card is not None
+    assert ref.card.name == "xdecoder-nano"
+    loaded = ref.build()
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    torch.testing.assert_close(class_logits(loaded), class_logits(model), rtol=0.05, atol=0.05)
+    again = CliRunner().invoke(build_app(), command)
+    assert again.exit_code == 2
+    assert "--force" in again.output
+
+
+def test_weights_too_large_for_half_precision_are_refused(model, tmp_path):
+    large = deepcopy(model)
+    with torch.no_grad():
+        next(large.parameters()).view(-1)[0] = 1e6
+    with pytest.raises(DataError, match="too large"):
+        checkpoint.save(large, tmp_path / "large.safetensors", torch.float16)
+    assert not (tmp_path / "large.safetensors").exists()
 
 
 def official(model, folder: Path) -> Path:
