@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from bench import catalog
 from bench.claims import Surroundings
@@ -103,9 +104,10 @@ def about(compared: Comparison, found: Found) -> Iterator[str]:
 def missing_table(compared: Comparison, found: Found, surroundings: Surroundings) -> Table | None:
     """What is needed for the numbers that were not measured, each thing once; `None`: nothing."""
     left = [line for line in compared.lines if (line.row, line.column) not in found]
+    cards = frozenset(catalog.models())
     needed: dict[Need, list[str]] = {}
     for line in left:
-        for need in _needs(line, compared, surroundings):
+        for need in _needs(line, compared, surroundings, cards):
             needed.setdefault(need, []).append(line.asked.dataset)
     rows = [
         Row((need.kind, need.of, len(datasets), need.how(datasets)))
@@ -132,11 +134,13 @@ class Need:
         return f"{self.get}, then bench run {then} --model runs/{self.of}"
 
 
-def _needs(line: Line, compared: Comparison, surroundings: Surroundings) -> Iterator[Need]:
+def _needs(
+    line: Line, compared: Comparison, surroundings: Surroundings, cards: frozenset[str]
+) -> Iterator[Need]:
     """What one number needs that is not here; or else, that it is to be run."""
     ready, asked = True, line.asked
     begun = line.trained is None or line.claim.record.tuning is not None
-    if begun and line.model in catalog.models():
+    if begun and line.model in cards:
         missing, _ = surroundings.weights_of(line.model)
         if missing:
             ready = False
@@ -165,6 +169,7 @@ def _or_train(missing: str, compared: Comparison, line: Line) -> str:
     return f"{missing}: bench train {recipe} --out runs/{recipe}"
 
 
+@cache
 def _where(dataset: str) -> str:
     """How a dataset is had, and whose terms it has."""
     if dataset in catalog.suites():
@@ -180,8 +185,10 @@ def _with_suites(needed: Mapping[Need, list[str]]) -> dict[Need, list[str]]:
     data = {need.of: need for need in needed if need.kind == "data"}
     kept = dict(needed)
     for name in catalog.suites():
+        if not any(dataset.startswith(f"{name}-") for dataset in data):
+            continue
         of_suite = [member.dataset for member in catalog.suite(name).members]
-        if all(d in data and d.startswith(f"{name}-") for d in of_suite):
+        if all(dataset in data for dataset in of_suite):
             parts = [kept.pop(data[dataset]) for dataset in of_suite]
             whole = Need("data", name, _where(name))
             kept[whole] = kept.get(whole, []) + [dataset for part in parts for dataset in part]

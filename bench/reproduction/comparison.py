@@ -6,7 +6,7 @@ embedded world its counterpart stands for the dataset.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 from bench import catalog
 from bench.claims import FINETUNED, Claim
@@ -64,11 +64,15 @@ class Line:
                 )
 
 
-def members(dataset: str, split: str | None) -> tuple[tuple[str, str | None], ...]:
+@cache
+def members(dataset: str, split: str) -> tuple[tuple[str, str], ...]:
     """The datasets and splits that a name stands for: a suite's, or itself."""
-    if dataset in catalog.suites():
-        return tuple((member.dataset, member.split) for member in catalog.suite(dataset).members)
-    return ((dataset, split),)
+    if dataset not in catalog.suites():
+        return ((dataset, split),)
+    return tuple(
+        (member.dataset, member.split or catalog.dataset(member.dataset).split()[0])
+        for member in catalog.suite(dataset).members
+    )
 
 
 @dataclass(frozen=True)
