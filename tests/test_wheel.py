@@ -56,6 +56,15 @@ def test_the_installed_command_runs_the_main_job_from_another_directory(installe
     assert not list(installed.rglob("bench-results"))
 
 
+def test_the_installed_command_writes_a_report(installed, tmp_path):
+    bench(installed, tmp_path, "run", "shapes-colours", "--model", "colour", "--limit", "2")
+    out = bench(installed, tmp_path, "report", "--images", "1")
+    assert out.returncode == 0, out.stderr
+    page = (tmp_path / "bench-report.html").read_text()
+    for part in ("page.css", "page.js"):
+        assert (ROOT / "bench" / "report" / "page" / part).read_text() in page
+
+
 def test_the_wheel_holds_no_tests_and_nothing_large(installed):
     (wheel,) = installed.parent.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:

@@ -51,8 +51,7 @@ def report(
 
     Predictions are drawn where raw answers were kept (bench run --keep-raw).
     """
-    from bench.report.page.composition import compose
-    from bench.report.page.rendering import write
+    from bench.report.page import compose, write
     from bench.reported import records as of_others
     from bench.store import Store
 

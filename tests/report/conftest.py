@@ -3,7 +3,7 @@
 import pytest
 from page_world import page_of, run_all, write_instances, write_labels
 
-from bench.report.page.rendering import render
+from bench.report.page import render
 
 
 @pytest.fixture(scope="session")

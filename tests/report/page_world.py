@@ -11,7 +11,7 @@ from bench.execute import Finished
 from bench.plan import Job
 from bench.raw import Numbers
 from bench.record import Record, Tuned, Tuning
-from bench.report.page.composition import Page, compose
+from bench.report.page import Page, compose
 from bench.store import Store
 from bench.workplace import Workplace, run_job
 

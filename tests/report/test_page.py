@@ -11,8 +11,8 @@ import pytest
 from page_world import COLOURS, INSTANCES, all_records, page_of
 
 from bench.errors import UsageError
+from bench.report.page import render, write
 from bench.report.page.pictures import LARGEST, SIDE
-from bench.report.page.rendering import render, write
 
 VOID = {"meta", "img", "input", "br", "path", "line", "link"}
 """Elements without an end, among them those of SVG that are written without one."""

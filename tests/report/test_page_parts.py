@@ -1,9 +1,12 @@
 """What a page says is counted right: confusions, galleries, curves, names of runs, commands."""
 
 import json
+import re
 import shlex
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +17,7 @@ from typer.testing import CliRunner
 
 from bench.cli import build_app
 from bench.record import Origin, Setting
-from bench.report.page import confusion
-from bench.report.page.composition import compose
+from bench.report.page import compose, confusion
 from bench.report.page.curves import HEIGHT, WIDTH, few_shot_figures
 from bench.report.page.gallery import PICTURES, room
 from bench.report.page.labels import labels
@@ -277,9 +279,18 @@ def test_a_page_can_be_written_where_there_is_no_run_to_speak_of(tmp_path):
     assert "There is no run" in done.stderr
 
 
+def test_the_python_of_the_docs_makes_a_page(page_store, tmp_path, monkeypatch):
+    text = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    shutil.copytree(page_store.folder, tmp_path / "bench-results")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "docs/report.md", "exec"), {})
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
 def test_making_a_page_loads_no_torch_by_itself():
     script = (
-        "import sys, bench.report.page.composition, bench.report.page.rendering;"
+        "import sys, bench.report.page;"
         "print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -5,3 +5,8 @@ What the page says is made here, as frozen values, section by section: `summary`
 results folder; `rendering` puts them into the templates beside it. The same records give the same
 bytes.
 """
+
+from bench.report.page.composition import Page, compose
+from bench.report.page.rendering import render, write
+
+__all__ = ["Page", "compose", "render", "write"]
