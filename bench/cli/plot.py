@@ -1,8 +1,9 @@
 """`bench plot`: figures of records, as PNG and SVG."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from bench.record import Record
     from bench.report.sweep import Column, Entry
     from bench.report.table import Table
+    from bench.shelf import Shelf
     from bench.spec import SuiteSpec
-    from bench.store import Store
 
 
 class What(StrEnum):
@@ -56,6 +57,8 @@ def plot(
     score: Annotated[
         list[str] | None, typer.Option(help="Scores to draw; without it the suite's, or the main.")
     ] = None,
+    own: Annotated[bool, typer.Option(help="Runs of the results folder.")] = True,
+    shipped: Annotated[bool, typer.Option(help="Runs that ship with bench.")] = True,
     published: Annotated[bool, typer.Option(help="Numbers that others published too.")] = True,
     results: Results = RESULTS_DEFAULT,
     specs: Specs = None,
@@ -68,7 +71,9 @@ def plot(
     """
     from bench.report import style
 
-    asked = _Asked(targets or [], model or [], score or [], published, results, specs or [])
+    folders = results if own else None
+    search = tuple(specs or ())
+    asked = _Asked(targets or [], model or [], score or [], folders, shipped, published, search)
     drawn = _DRAWN[what](asked)
     for name, figure in drawn.items():
         for path in style.save(figure, out, name):
@@ -83,47 +88,71 @@ class _Asked:
     targets: Sequence[str]
     models: Sequence[str]
     scores: Sequence[str]
+    results: Path | None
+    shipped: bool
     published: bool
-    results: Path
-    specs: Sequence[Path]
+    specs: tuple[Path, ...]
 
-    @property
-    def store(self) -> "Store":
-        """The results folder."""
-        from bench.store import Store
+    @cached_property
+    def shelf(self) -> "Shelf":
+        """All records there are, a person's own before those that ship."""
+        from bench.shelf import Shelf
+        from bench.store import Store, reference
 
-        return Store(self.results)
+        own = [] if self.results is None else [Store(self.results)]
+        return Shelf((*own, *([reference()] if self.shipped else [])), self.published)
 
-    def split(self) -> tuple[list[str], list[str]]:
-        """The targets that are suites or datasets, and those that are runs or models."""
+    @cached_property
+    def named(self) -> list[str]:
+        """The targets that are suites or datasets."""
         from bench import catalog
 
         known = {*catalog.suites(self.specs), *catalog.datasets(self.specs)}
-        named = [target for target in self.targets if target in known]
-        return named, [target for target in self.targets if target not in known]
+        return [target for target in self.targets if target in known]
 
-    def records(self, runs: Sequence[str]) -> "list[Record]":
-        """The records to draw: all, or only the runs named; and what others published."""
-        from bench.cli.runs import runs_named
-        from bench.store import published
+    @cached_property
+    def runs(self) -> "list[Record]":
+        """The runs that the other targets name, by the beginning of a key or by their model.
 
-        store = self.store
-        found = [record for name in runs for record in runs_named(name, store)]
-        if not runs:
-            found = [*store.records()]
-        return [*(published() if self.published else ()), *found]
+        Raises:
+            UnknownName: a target is neither suite nor dataset nor run.
+        """
+        measured = [record for record in self.shelf.records if not record.reported]
+        found = []
+        for target in self.targets:
+            if target in self.named:
+                continue
+            fitting = [r for r in measured if r.model.name == target or r.key.startswith(target)]
+            if not fitting:
+                known = {*self.named, *(r.model.name for r in measured)}
+                raise UnknownName("suite, dataset, run or model", target, known)
+            found += fitting
+        return found
+
+    @cached_property
+    def records(self) -> "tuple[Record, ...]":
+        """What to draw: everything, or the runs that are named and what was published."""
+        if not self.runs:
+            return self.shelf.records
+        return (*(r for r in self.shelf.records if r.reported), *self.runs)
 
 
 Drawn = Mapping[str, "Figure"]
 """Figures by the name of their file."""
 
 
+# --- of a sweep ----------------------------------------------------------------------------------
+
+
 def _figure8(asked: _Asked) -> Drawn:
-    from bench.cli.table import _bounds
     from bench.report.figures import zero_shot_bars
 
+    def bounds(record: "Record") -> dict[tuple[str, str], tuple[float, float]]:
+        found = asked.shelf.intervals(record)
+        return {key: (interval.low, interval.high) for key, interval in found.items()}
+
     suite, columns, found, score = _sweep(asked)
-    figure = zero_shot_bars(found, columns, score, title=suite.title, bounds=_bounds(asked.store))
+    figure = zero_shot_bars(found, columns, score, title=suite.title, bounds=bounds)
     return {f"figure8-{suite.name}": figure}
 
 
@@ -138,25 +167,21 @@ def _sweep(
     asked: _Asked,
 ) -> "tuple[SuiteSpec, tuple[Column, ...], tuple[Entry, ...], str]":
     """A suite with what was run on it: the one that is named, or that the runs belong to."""
-    named, runs = asked.split()
-    records = asked.records(runs)
-    suite = suite_of(named or [_suite_with(records, asked.specs)], asked.specs)
-    models = asked.models
-    if runs:  # published rows of other models say nothing about these runs
-        models = models or [record.model.name for record in records if not record.reported]
-    columns, found, _ = sweep_of(suite, records, models, asked.scores, asked.specs)
+    suite = suite_of(asked.named or [_suite_with(asked.runs, asked.specs)], asked.specs)
+    models = asked.models or [record.model.name for record in asked.runs]
+    columns, found, _ = sweep_of(suite, asked.records, models, asked.scores, asked.specs)
     return suite, columns, found, (*asked.scores, *suite.mean_of)[0]
 
 
-def _suite_with(records: "Sequence[Record]", specs: Sequence[Path]) -> str:
+def _suite_with(runs: "Sequence[Record]", specs: Sequence[Path]) -> str:
     """The smallest suite with a mean that has all datasets of these runs.
 
     Raises:
-        UsageError: none has.
+        UsageError: none has, or there is no run.
     """
     from bench import catalog
 
-    datasets = {record.dataset.name for record in records if not record.reported}
+    datasets = {record.dataset.name for record in runs}
     suites = [catalog.suite(name, specs) for name in catalog.suites(specs)]
     fitting = [
         suite
@@ -168,72 +193,47 @@ def _suite_with(records: "Sequence[Record]", specs: Sequence[Path]) -> str:
     return min(fitting, key=lambda suite: (len(suite.members), len(suite.name))).name
 
 
+# --- of a leaderboard ----------------------------------------------------------------------------
+
+
 def _bars(asked: _Asked) -> Drawn:
-    from bench.cli.table import _bounds
     from bench.report.bars import table_bars
-    from bench.report.frame import leaderboard, scores
-    from bench.report.leaderboard import leaderboard_table
+    from bench.report.query import Query, answer
+    from bench.report.selection import Selection
 
-    named, runs = asked.split()
-    datasets, mean_of = _datasets(named, asked.specs)
-    records = [
-        record
-        for record in asked.records(runs)
-        if not asked.models or record.model.name in asked.models
-    ]
-    shown = datasets or {record.dataset.name for record in records if not record.reported}
-    long = scores([r for r in records if r.dataset.name in shown], _bounds(asked.store))
-    if not len(long):
-        raise UsageError(f"There is no record to draw in {asked.results}. `bench run` makes them.")
-    for name in asked.scores:
-        if name not in set(long["score"]):
-            raise UnknownName("score", name, set(long["score"]))
-    board = leaderboard(long, datasets=datasets, names=asked.scores, mean_of=mean_of)
-    table = leaderboard_table(board)
-    if mean_of and not asked.scores:
-        table = _only_means(table)
-    name = "-".join(["bars", *named]) if named else "bars"
-    return {name: table_bars(table)}
+    shelf = replace(asked.shelf, only=asked.records) if asked.runs else asked.shelf
+    targets = asked.named or list(dict.fromkeys(record.dataset.name for record in asked.runs))
+    selection = Selection(model=tuple(asked.models))
+    scores = tuple(asked.scores)
+    query = Query(tuple(targets), selection, scores=scores, ranks=False, search=asked.specs)
+    ((_, table),) = answer(query, shelf).tables
+    if not scores and (only := _only_means(table)) is not None:
+        table = only
+    return {"-".join(["bars", *asked.named]): table_bars(table)}
 
 
-def _only_means(table: "Table") -> "Table":
-    """Who, and the suite's mean: what a suite is sorted by.
-
-    Raises:
-        UsageError: no system has all of the suite.
-    """
+def _only_means(table: "Table") -> "Table | None":
+    """Who, and the suite's mean, where there is one: what a suite is sorted by."""
     from bench.report.frame import SUITE
-    from bench.report.table import Number, Row, Table
+    from bench.report.table import Number
 
-    def kept(place: int) -> bool:
-        of_mean = table.columns[place].split()[0] == SUITE
-        return of_mean or not any(isinstance(row.cells[place], Number) for row in table.rows)
+    def is_number(place: int) -> bool:
+        return any(isinstance(row.cells[place], Number) for row in table.rows)
 
-    places = [place for place in range(len(table.columns)) if kept(place)]
-    rows = [Row(tuple(row.cells[p] for p in places), row.reported) for row in table.rows]
-    last = [(row, row.cells[-1]) for row in rows]
-    whole = [row for row, cell in last if isinstance(cell, Number) and cell.value == cell.value]
-    if not whole:
-        raise UsageError("No system has all of the suite; --score NAME draws every dataset.")
-    columns = tuple(table.columns[place] for place in places)
-    return Table(columns, tuple(whole), table.title, table.notes)
+    everything = range(len(table.columns))
+    means = [p for p in everything if is_number(p) and table.columns[p].split()[0] == SUITE]
+    if not means:
+        return None
+    places = [p for p in everything if p in means or not is_number(p)]
+    whole = [
+        replace(row, cells=tuple(row.cells[p] for p in places))
+        for row in table.rows
+        if any(isinstance(c := row.cells[p], Number) and c.value == c.value for p in means)
+    ]
+    return replace(table, columns=tuple(table.columns[p] for p in places), rows=tuple(whole))
 
 
-def _datasets(named: Sequence[str], specs: Sequence[Path]) -> tuple[list[str], tuple[str, ...]]:
-    """The datasets that are named, those of suites too, and the scores of a suite's mean."""
-    from bench import catalog
-
-    suites = catalog.suites(specs)
-    datasets: list[str] = []
-    mean_of: tuple[str, ...] = ()
-    for name in named:
-        if name in suites:
-            suite = catalog.suite(name, specs)
-            datasets += [member.dataset for member in suite.members]
-            mean_of = suite.mean_of if len(named) == 1 else ()
-        else:
-            datasets.append(name)
-    return list(dict.fromkeys(datasets)), mean_of
+# --- of a training -------------------------------------------------------------------------------
 
 
 def _training(asked: _Asked) -> Drawn:

@@ -28,8 +28,8 @@ def bench(*words: str, results: Path) -> Result:
 
 
 def own(*words: str, results: Path) -> Result:
-    """What was measured alone."""
-    return bench(*words, "--no-published", results=results)
+    """What was run there alone."""
+    return bench(*words, "--no-published", "--no-shipped", results=results)
 
 
 def test_a_suite_is_laid_out_as_the_paper_does(results):
