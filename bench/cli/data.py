@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import DATA_DEFAULT, Data, Json, Quiet, Specs, note, print_json, print_rows
-from bench.errors import BenchError, ExtraMissing, UsageError
+from bench.errors import BenchError, DataError, ExtraMissing, UsageError
 from bench.report.table import Format
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def _get_all(
             except BenchError as error:
                 errors.append((spec.name, error))
             except OSError as error:
-                raise UsageError(f"{request.root} cannot be written to: {error}.") from error
+                what = f"{spec.name} cannot be put into {request.root}: {error}."
+                raise DataError(what) from error
         if not errors:
             getting.downloads.drop()
     return outcomes, errors

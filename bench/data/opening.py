@@ -74,7 +74,8 @@ def open_dataset(
 def home_of(spec: DatasetSpec, root: Path) -> Home:
     """The dataset's folder under the data folder, with what to do where files are missing."""
     source = spec.source
-    get = [f"Get it from {source.page}" if source.page else "", source.terms]
+    page = f"`bench data get {spec.name}` gets it from {source.page}, or says how"
+    get = [page if source.page else "", source.terms]
     advice = f"{'; '.join(filter(None, get))}. " if any(get) else ""
     return Home(spec.name, root / spec.home, advice + "BENCH_DATA says where the data folder is.")
 

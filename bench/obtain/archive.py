@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from bench.errors import DataError
+from bench.errors import DataError, DataMissing
 
 _BLOCK = 1 << 20
 _JUNK = re.compile(r"(^|/)(__MACOSX/|\._|\.DS_Store$|Thumbs\.db$|desktop\.ini$)")
@@ -95,7 +95,10 @@ def unpack(
     Raises:
         DataError: it is broken, holds a name that leads elsewhere, a link or a device, the same
             file twice, or more than `limits` allow. What was written until then stays.
+        DataMissing: the disk has no room for it.
     """
+    target.mkdir(parents=True, exist_ok=True)
+    _require_room(source, target, choose)
     written: dict[str, File] = {}
     most, left = limits.bytes_of(source), limits.files
     with members(source) as found:
@@ -119,8 +122,13 @@ def unpack(
 
 def is_archive(path: Path) -> bool:
     """Whether a file is a zip or a tar, compressed or not."""
+    return is_tar(path) or zipfile.is_zipfile(path)
+
+
+def is_tar(path: Path) -> bool:
+    """Whether a file begins as a tar does; one that ends with a zip is a tar all the same."""
     try:
-        return tarfile.is_tarfile(path) or zipfile.is_zipfile(path)
+        return path.is_file() and tarfile.is_tarfile(path)
     except _UNREADABLE:
         return False
 
@@ -132,8 +140,7 @@ def members(source: Path) -> Iterator[Iterator[Member]]:
         yield _of_folder(source)
         return
     try:
-        # A tar that ends with a zip is a tar; a zip never begins as a tar does.
-        if tarfile.is_tarfile(source):
+        if is_tar(source):
             with tarfile.open(source) as tar:
                 yield _of_tar(tar, source)
         elif zipfile.is_zipfile(source):
@@ -206,6 +213,20 @@ def _safe(name: str, source: Path) -> str:
     return "/".join(parts)
 
 
+def _require_room(source: Path, target: Path, choose: Choose) -> None:
+    """Refuse what the disk has no room for; of a tar nobody knows before it is read."""
+    if not (source.is_dir() or zipfile.is_zipfile(source)) or is_tar(source):
+        return
+    with members(source) as found:
+        needed = sum(member.size for member in found if choose(member.path) is not None)
+    free = shutil.disk_usage(target).free
+    if needed > free:
+        raise DataMissing(
+            f"{source.name} unpacks to {needed >> 20} MiB, and {target} has room for "
+            f"{free >> 20} MiB."
+        )
+
+
 # --- writing -------------------------------------------------------------------------------------
 
 
@@ -233,23 +254,6 @@ def _blocks(member: Member, source: Path) -> Iterator[bytes]:
                 yield block
     except _UNREADABLE as error:
         raise _broken(source, error) from error
-
-
-def room_for(source: Path, target: Path) -> None:
-    """Refuse to unpack a zip for which the disk has no room.
-
-    Raises:
-        DataError: says how much is needed and how much there is.
-    """
-    if source.is_dir() or not zipfile.is_zipfile(source) or tarfile.is_tarfile(source):
-        return
-    with zipfile.ZipFile(source) as archive:
-        needed = sum(info.file_size for info in archive.infolist())
-    free = shutil.disk_usage(target).free
-    if needed > free:
-        raise DataError(
-            f"{source} unpacks to {needed >> 20} MiB, and {target} has room for {free >> 20} MiB."
-        )
 
 
 def _refused(source: Path, path: str) -> DataError:

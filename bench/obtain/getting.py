@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench import catalog
-from bench.data.source import INCOMPLETE, file_digest
+from bench.data.source import INCOMPLETE
 from bench.errors import DataError, DataMissing, ExtraMissing, UsageError
-from bench.obtain.archive import File, folder_files, room_for
+from bench.obtain.archive import File, folder_files
 from bench.obtain.by_hand import instructions
 from bench.obtain.counting import Counted, count_split
 from bench.obtain.lock import (
@@ -259,7 +259,7 @@ class Getting:
 
     def _put(self, piece: Piece, spec: DatasetSpec, got: Got, splits: Sequence[str]) -> None:
         """Unpack a piece aside, compare and count it, move it in, and pin it."""
-        archive = file_digest(got.path) if got.path.is_file() else ""
+        archive = self.downloads.digest(got.path)
         if piece.sha256 and archive and archive != piece.sha256:
             raise DataError(
                 f"{got.source} is not the {piece.file} that the spec of {spec.name} states: sha256 "
@@ -289,7 +289,6 @@ class Getting:
             shutil.rmtree(staged, ignore_errors=True)
 
     def _unpacked(self, piece: Piece, source: Path, staged: Path) -> tuple[File, ...]:
-        room_for(source, staged)
         try:
             return piece.unpack(source, staged)
         except DataError:

@@ -14,6 +14,7 @@ from shutil import rmtree
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
+from bench.data.source import file_digest
 from bench.errors import DataMissing, UnknownName, UsageError
 from bench.obtain.download import download, shown
 from bench.spec import Roboflow
@@ -40,6 +41,7 @@ class Downloads:
     again: bool = False
     """Whether what an earlier command left is not good enough."""
     _here: dict[str, Got] = field(default_factory=dict)
+    _digests: dict[Path, str] = field(default_factory=dict)
 
     def once(self, key: str, file: str, fetch: Callable[[Path], str]) -> Got:
         """`fetch(path)` writes the file there and says what the lock file calls its source."""
@@ -59,6 +61,12 @@ class Downloads:
             return source or shown(url)
 
         return self.once(source or url, file, fetch)
+
+    def digest(self, path: Path) -> str:
+        """The sha256 of a file, read once however many datasets are in it; empty for a folder."""
+        if path not in self._digests:
+            self._digests[path] = file_digest(path) if path.is_file() else ""
+        return self._digests[path]
 
     def drop(self) -> None:
         """Remove what was downloaded; what is in place does not need it."""

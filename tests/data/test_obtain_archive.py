@@ -5,12 +5,13 @@ import stat
 import tarfile
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import DataError
+from bench.errors import DataError, DataMissing
 from bench.obtain.archive import Limits, folder_files, is_archive, names, unpack
 
 
@@ -144,6 +145,16 @@ def test_an_archive_gives_what_its_folder_gives(tmp_path, make):
     archive = make(tmp_path / "archive", *content.items(), *junk)
     assert unpack(archive, tmp_path / "one") == unpack(folder, tmp_path / "two")
     assert written(tmp_path / "one") == written(tmp_path / "two") == sorted(content)
+
+
+def test_what_the_disk_has_no_room_for_is_not_begun(tmp_path, monkeypatch):
+    archive = zip_of(tmp_path / "a.zip", ("big", b"x" * (3 << 20)), ("small", b"x"))
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1 << 20))
+    with pytest.raises(DataMissing, match=r"unpacks to 3 MiB, and .* has room for 1 MiB"):
+        unpack(archive, tmp_path / "target")
+    assert written(tmp_path) == ["a.zip"]
+    chosen = unpack(archive, tmp_path / "target", lambda path: path if path == "small" else None)
+    assert [file.path for file in chosen] == ["small"]
 
 
 def test_a_tar_that_ends_with_a_zip_is_a_tar(tmp_path):

@@ -385,6 +385,16 @@ def test_what_may_not_be_fetched_is_said_step_by_step(root):
         get(catalog.dataset("context-59-derived"), root)
 
 
+def test_what_is_by_hand_is_said_though_the_rest_does_not_answer_either(site, root):
+    spec = offered(site)
+    by_hand = spec.source.obtain[0].model_copy(update={"urls": ()})
+    source = spec.source.model_copy(update={"obtain": (by_hand, *spec.source.obtain[1:])})
+    with pytest.raises(DataMissing) as caught:
+        get(spec.model_copy(update={"source": source}), root)
+    assert "images_val.zip  →" in str(caught.value)
+    assert f"{site.url}/labels.zip cannot be had: it is not there" in str(caught.value)
+
+
 # --- the shipped specs ---------------------------------------------------------------------------
 
 
