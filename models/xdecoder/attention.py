@@ -66,6 +66,10 @@ class KeysValues:
         """Those of batch entries by index: repeated, or reordered."""
         return KeysValues(self.keys[batch], self.values[batch])
 
+    def packed(self) -> "KeysValues":
+        """The same with the rows of each head next to each other, as single queries read them."""
+        return KeysValues(self.keys.contiguous(), self.values.contiguous())
+
     def among(self, rows: Tensor) -> "KeysValues":
         """Those of some rows, by index."""
         return KeysValues(self.keys[:, :, rows], self.values[:, :, rows])

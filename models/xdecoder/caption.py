@@ -47,12 +47,21 @@ class Page:
         self, ids: Int[Tensor, " caption"]
     ) -> tuple[Float[Tensor, "caption vocabulary"], "Page"]:
         """Write one token on each caption; returns logits of the token after it, and the page."""
+        states, page = self._write(ids)
+        return self.network.words.logits(states, self.network.text.tokens.weight), page
+
+    def likeliest(self, ids: Int[Tensor, " caption"]) -> tuple[Int[Tensor, " caption"], "Page"]:
+        """Write one token on each caption; returns the likeliest tokens after it, and the page."""
+        states, page = self._write(ids)
+        return self.network.words.likeliest(states, self.network.text.tokens.weight), page
+
+    def _write(self, ids: Int[Tensor, " caption"]) -> tuple[Float[Tensor, "caption width"], "Page"]:
+        """The states of one more token on each caption, and the page with it."""
         network = self.network
         state, text_memory = network.text.step(ids, self.written, list(self.text_memory))
         text = Text(state[:, None], region=self.region)
         states, memory = network.decoder.follow(self.memory, text, first=self.written)
-        logits = network.words.logits(states[:, 0], network.text.tokens.weight)
-        return logits, replace(
+        return states[:, 0], replace(
             self, memory=memory, text_memory=tuple(text_memory), written=self.written + 1
         )
 
@@ -88,7 +97,8 @@ def begin(
         region: where the caption may look, at the size of the padded input; absent: everywhere.
     """
     decoding = network.decode(image, network.layouts.segmenting, remember=True)
-    return Page(network, seen_by(network, CAPTION.name, decoding.memory), (), 0, region)
+    memory = tuple(layer.packed() for layer in seen_by(network, CAPTION.name, decoding.memory))
+    return Page(network, memory, (), 0, region)
 
 
 def seen_by(network: Network, name: str, memory: Sequence[LayerMemory]) -> tuple[LayerMemory, ...]:
@@ -118,8 +128,7 @@ class Greedy:
         ids, captions = page.start, []
         ended = torch.zeros(len(page), dtype=torch.bool, device=ids.device)
         for _ in range(min(self.steps, page.network.text.context)):
-            logits, page = page.step(ids)
-            ids = logits.argmax(dim=1)
+            ids, page = page.likeliest(ids)
             captions.append(ids)
             ended |= ids == page.network.tokenizer.end
             if ended.all():

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.xdecoder.attention import Attention, KeysValues
 from models.xdecoder.config import DecoderConfig
-from models.xdecoder.linear import Linear
+from models.xdecoder.linear import Linear, LinearAfterRelu
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,10 @@ class LayerMemory:
     def of(self, batch: Tensor) -> "LayerMemory":
         """The memory of batch entries by index: repeated, or reordered."""
         return LayerMemory(self.size, self.seen.of(batch), self.heard.of(batch))
+
+    def packed(self) -> "LayerMemory":
+        """The same, with what is seen laid out for queries that come one by one."""
+        return LayerMemory(self.size, self.seen.packed(), self.heard)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class DecoderLayer(nn.Module):
         self.among = Attention(config.width, config.heads)
         self.among_norm = nn.LayerNorm(config.width)
         self.widen = Linear(config.width, config.feedforward)
-        self.narrow = Linear(config.feedforward, config.width)
+        self.narrow = LinearAfterRelu(config.feedforward, config.width)
         self.feedforward_norm = nn.LayerNorm(config.width)
 
     def forward(

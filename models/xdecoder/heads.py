@@ -4,12 +4,15 @@ Each is a linear map from the decoder's states into a space where texts (class n
 captions) or places of the image wait to be matched.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from models.xdecoder.linear import linear
+from models.xdecoder.linear import Derived, Linear, linear
+from models.xdecoder.shortlist import Shortlist
 from models.xdecoder.text import unit
 
 LENGTH_EPSILON = 1e-7
@@ -23,7 +26,7 @@ class MaskHead(nn.Module):
 
     def __init__(self, width: int, mask_width: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(width, out) for out in (width, width, mask_width))
+        self.layers = nn.ModuleList(Linear(width, out) for out in (width, width, mask_width))
 
     def forward(
         self, states: Float[Tensor, "batch query width"]
@@ -80,6 +83,7 @@ class WordHead(nn.Module):
         super().__init__()
         self.projection = nn.Parameter(torch.empty(width, text_width))
         nn.init.trunc_normal_(self.projection, std=0.02)
+        self._shortlist = Derived(Shortlist)
 
     def forward(
         self, states: Float[Tensor, "batch token width"]
@@ -94,6 +98,24 @@ class WordHead(nn.Module):
     ) -> Float[Tensor, "*batch vocabulary"]:
         """Logits of the next token, neither scaled nor normalised."""
         return linear(states @ self.projection, tokens)
+
+    @torch.no_grad()
+    def likeliest(
+        self,
+        states: Float[Tensor, "caption width"],
+        tokens: Float[Tensor, "vocabulary text_width"],
+    ) -> Int[Tensor, " caption"]:
+        """The next tokens with the greatest logits."""
+        queries = states @ self.projection
+        if Shortlist.suits(queries, tokens):
+            return self._shortlist.of(tokens).likeliest(queries[0])[None]
+        return linear(queries, tokens).argmax(dim=1)
+
+    def _apply(self, fn: Any, recurse: bool = True) -> "WordHead":
+        """Moved or converted weights are other weights."""
+        self._shortlist = Derived(Shortlist)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call] # as torch leaves it
+        return self
 
 
 class PooledHead(nn.Module):

@@ -1,10 +1,11 @@
 """Linear layers that are as fast as the processor allows."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 SMALL_PRODUCT = 2**18
@@ -54,6 +55,34 @@ def _plain(x: Tensor) -> bool:
     )
 
 
+Made = TypeVar("Made")
+
+
+class Derived(Generic[Made]):
+    """Something made of a weight, kept for as long as the weight does not change.
+
+    Args:
+        make: makes it of the weight.
+    """
+
+    def __init__(self, make: Callable[[Tensor], Made]) -> None:
+        self._make = make
+        self._state: tuple[int, int, int] | None = None
+        self._made: list[Made] = []
+
+    def of(self, weight: Tensor) -> Made:
+        """What was made of this weight as it is now."""
+        state = (id(weight), weight.data_ptr(), 0 if weight.is_inference() else weight._version)
+        if state != self._state:
+            self._made = [self._make(weight.detach())]
+            self._state = state
+        return self._made[0]
+
+    def __reduce__(self) -> tuple[type["Derived[Made]"], tuple[Callable[[Tensor], Made]]]:
+        """Who is copied or stored begins without."""
+        return (Derived, (self._make,))
+
+
 class Linear(nn.Linear):
     """`torch.nn.Linear` by `linear`, and faster where one place is asked alone, again and again.
 
@@ -65,7 +94,7 @@ class Linear(nn.Linear):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__(in_features, out_features, bias)
-        self._turned = _Turned()
+        self._turned = Derived(_Turned)
 
     def forward(
         self, input: Float[Tensor, "*place channel"]
@@ -83,18 +112,33 @@ class Linear(nn.Linear):
             and self.in_features * (stop - start) >= SMALL_PRODUCT
             and _plain(x)
         ):
-            summed = self._turned.of(self.weight, start, stop)(x.reshape(-1))
+            summed = self._row(self._turned.of(self.weight).part(start, stop), x.reshape(-1))
             if self.bias is not None:
                 summed += self.bias[start:stop]
             return summed.reshape(*x.shape[:-1], -1)
         bias = None if self.bias is None else self.bias[start:stop]
         return linear(x, self.weight[start:stop], bias)
 
+    def _row(
+        self, product: "_RowSum", x: Float[Tensor, " channel"]
+    ) -> Float[Tensor, "1 channel_out"]:
+        return product(x)
+
     def _apply(self, fn: Any, recurse: bool = True) -> "Linear":
         """Moved or converted weights are other weights."""
-        self._turned = _Turned()
+        self._turned = Derived(_Turned)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call] # as torch leaves it
         return self
+
+
+class LinearAfterRelu(Linear):
+    """A `Linear` of channels that are often zero: of one place alone, those are not read."""
+
+    def _row(
+        self, product: "_RowSum", x: Float[Tensor, " channel"]
+    ) -> Float[Tensor, "1 channel_out"]:
+        present = x.nonzero()[:, 0]
+        return product(x[present], present)
 
 
 class _RowSum:
@@ -105,32 +149,31 @@ class _RowSum:
         self._all = torch.arange(len(rows), device=rows.device)
         self._first = self._all[:1]
 
-    def __call__(self, x: Float[Tensor, " channel"]) -> Float[Tensor, "1 channel_out"]:
+    def __call__(
+        self,
+        x: Float[Tensor, " some_channel"],
+        channels: Int[Tensor, " some_channel"] | None = None,
+    ) -> Float[Tensor, "1 channel_out"]:
+        """Of a vector, or of those of its numbers that stand at `channels`; the others are 0."""
         summed: Tensor = F.embedding_bag(
-            self._all, self._rows, self._first, mode="sum", per_sample_weights=x
+            self._all if channels is None else channels,
+            self._rows,
+            self._first,
+            mode="sum",
+            per_sample_weights=x,
         )
         return summed
 
 
 class _Turned:
-    """Transposed copies of parts of a weight, for as long as it does not change."""
+    """Transposed copies of parts of a weight, made when they are first asked for."""
 
-    def __init__(self) -> None:
-        self._state: tuple[int, int, int] | None = None
+    def __init__(self, weight: Float[Tensor, "channel_out channel"]) -> None:
+        self._weight = weight
         self._parts: dict[tuple[int, int], _RowSum] = {}
 
-    def of(self, weight: Tensor, start: int, stop: int) -> _RowSum:
+    def part(self, start: int, stop: int) -> _RowSum:
         """The product with outputs `start` to `stop`."""
-        version = 0 if weight.is_inference() else weight._version
-        state = (id(weight), weight.data_ptr(), version)
-        if state != self._state:
-            self._state, self._parts = state, {}
-        part = self._parts.get((start, stop))
-        if part is None:
-            part = _RowSum(weight.detach()[start:stop].t().contiguous())
-            self._parts[start, stop] = part
-        return part
-
-    def __reduce__(self) -> tuple[type["_Turned"], tuple[()]]:
-        """A copied or stored layer begins without copies."""
-        return (_Turned, ())
+        if (start, stop) not in self._parts:
+            self._parts[start, stop] = _RowSum(self._weight[start:stop].t().contiguous())
+        return self._parts[start, stop]

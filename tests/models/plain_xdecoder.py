@@ -3,16 +3,45 @@
 Every shortcut of `models.xdecoder` is tested, and timed, against these.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from models.xdecoder import attention, linear
+from models.xdecoder.attention import KeysValues
 from models.xdecoder.masks import MaskFeatures
 from models.xdecoder.model import Network
 from models.xdecoder.prediction import ImageFeatures, Text
+
+
+@contextmanager
+def plain_products() -> Iterator[None]:
+    """Every linear layer by `torch.nn.functional.linear`."""
+    never = sys.maxsize
+    with patch.object(linear, "SMALL_PRODUCT", never), patch.object(linear, "SMALL_MAP", never):
+        yield
+
+
+def told_attention(queries: Tensor, memory: KeysValues, allowed: Tensor | None = None) -> Tensor:
+    """Attention that also makes the mean of its heads' weights.
+
+    The released decoder uses `torch.nn.MultiheadAttention` with its default, `need_weights=True`,
+    and leaves the weights unread.
+    """
+    scores = queries * queries.shape[-1] ** -0.5 @ memory.keys.mT
+    if allowed is not None:
+        blocked = torch.zeros(allowed.shape).masked_fill_(~allowed, -torch.inf)
+        scores = scores + blocked.expand_as(scores).contiguous()
+    weights = scores.softmax(dim=-1)
+    weights.mean(dim=1)
+    answers: Tensor = weights @ memory.values
+    return answers
 
 
 class PlainMaskFeatures(MaskFeatures):
@@ -35,23 +64,32 @@ def sentence_states(network: Network, texts: Sequence[Sequence[int]]) -> Tensor:
     end, context = network.tokenizer.end, network.text.context
     filled = torch.tensor([list(ids) + [end] * (context - len(ids)) for ids in texts])
     ends = (filled == end).int().argmax(dim=1)
-    states: Tensor = network.text(filled)[torch.arange(len(filled)), ends]
+    with plain_products():
+        states: Tensor = network.text(filled)[torch.arange(len(filled)), ends]
     return states
 
 
 def caption_logits(network: Network, image: ImageFeatures, ids: Tensor) -> Tensor:
-    """Logits after every token of captions `ids` (batch, context): the whole decoder at once."""
+    """Logits after every token of captions `ids` (batch, context): the whole decoder at once.
+
+    Of an image of `with_plain_masks` the released code does all this for every token it writes:
+    it encodes all 77 positions, projects the three levels to keys and values in every layer, makes
+    every mask at stride 4 between the layers, and multiplies all positions with the vocabulary.
+    """
     text = {"caption": Text(network.text(ids))}
-    last = network.decode(image, network.layouts.captioning, text).last
+    with patch.object(attention, "attended", told_attention):
+        last = network.decode(image, network.layouts.captioning, text).last
     return network.words.logits(last.states_of("caption"), network.text.tokens.weight)
 
 
 def greedy(network: Network, image: ImageFeatures, steps: int) -> Tensor:
-    """Captions of `steps` tokens: everything again for every token."""
+    """Captions of `steps` tokens: everything again for every token, as the released loop does."""
+    image = with_plain_masks(image)
     start, context = network.tokenizer.start, network.text.context
     ids = torch.full((len(image.pooled), context), start)
-    for step in range(steps):
-        following = caption_logits(network, image, ids)[:, step].argmax(dim=1)
-        if step + 1 < context:
-            ids[:, step + 1] = following
+    with plain_products():
+        for step in range(steps):
+            following = caption_logits(network, image, ids)[:, step].argmax(dim=1)
+            if step + 1 < context:
+                ids[:, step + 1] = following
     return ids[:, 1 : steps + 1]
