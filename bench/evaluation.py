@@ -79,13 +79,19 @@ class Examination:
     """What messages call the model."""
 
     def outcomes(
-        self, ids: Sequence[str] | None = None, *, batch_size: int = 1, fail_fast: bool = False
+        self,
+        ids: Sequence[str] | None = None,
+        *,
+        batch_size: int = 1,
+        fail_fast: bool = False,
+        overheard: "Callable[[Answered], None] | None" = None,
     ) -> Iterator[ImageOutcome]:
         """Ask about each image once, as soon as it is read; one outcome an image.
 
         Up to `batch_size` images of one size and one prompt are asked together; with more than one
         the outcomes come in another order than `ids`. An image or annotation that cannot be read
-        gives an outcome with the reason, or with `fail_fast` ends everything.
+        gives an outcome with the reason, or with `fail_fast` ends everything. `overheard` is told
+        what was said of an image before its outcome comes.
 
         Raises:
             AnswerFailed: the model, or what follows from its answer, failed on an image.
@@ -108,9 +114,9 @@ class Examination:
             ):
                 fullest = max(waiting, key=lambda b: len(b.samples))
                 waiting.remove(fullest)
-                yield from self._answer(fullest)
+                yield from self._answer(fullest, overheard)
         for batch in waiting:
-            yield from self._answer(batch)
+            yield from self._answer(batch, overheard)
 
     def _load(self, id: str) -> "_Loaded | _Unreadable":
         """Read one sample and show it as each question wants it. Runs in a thread of its own."""
@@ -126,7 +132,9 @@ class Examination:
         }
         return _Loaded(sample, shown, perf_counter() - start)
 
-    def _answer(self, batch: "_Batch") -> Iterator[ImageOutcome]:
+    def _answer(
+        self, batch: "_Batch", overheard: "Callable[[Answered], None] | None"
+    ) -> Iterator[ImageOutcome]:
         """Ask every question about a batch, then measure its images one by one."""
         ids = [loaded.sample.id for loaded in batch.samples]
         start = perf_counter()
@@ -139,6 +147,8 @@ class Examination:
             with _blame(self.name, ids[index : index + 1]):
                 answer = {question: of_batch[index] for question, of_batch in answers.items()}
                 outcome = self._measure(loaded, answer, asked)
+            if overheard is not None:
+                overheard(Answered(loaded.sample, answer, outcome.seconds))
             yield outcome
 
     def _ask(self, question: Question, batch: "_Batch") -> Sequence[Any]:
@@ -172,6 +182,19 @@ class Examination:
         seconds = Seconds(load=loaded.seconds, ask=asked, finish=finishing, measure=measuring)
         return ImageOutcome(sample.id, statistics, seconds)
 
+    def hearing(self, answered: "Answered") -> ImageOutcome:
+        """One image's outcome from what another examination of the same questions was answered.
+
+        Raises:
+            AnswerFailed: what follows from the answer failed.
+        """
+        known = {question.protocol: answer for question, answer in answered.answers.items()}
+        answers = {question: known[question.protocol] for question in self.questions}
+        shared = answered.seconds
+        loaded = _Loaded(answered.sample, {}, shared.load)
+        with _blame(self.name, [answered.sample.id]):
+            return self._measure(loaded, answers, shared.ask)
+
     def score(self, outcomes: Iterable[ImageOutcome]) -> dict[str, Scores]:
         """Scores by task over the images that were scored, in the dataset's order.
 
@@ -183,6 +206,16 @@ class Examination:
             (o for o in outcomes if o.failure is None), key=lambda outcome: place[outcome.id]
         )
         return score(self.meters, scored)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What was said of one image, for others who ask the same."""
+
+    sample: Sample
+    answers: Mapping[Question, Any]
+    seconds: Seconds
+    """What it took; loading and asking were for all."""
 
 
 def score(

@@ -4,16 +4,20 @@
 being killed at any moment, loses at most the image that was being asked about.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import reduce
+from functools import cached_property, reduce
 from operator import add
 from platform import platform
 
 from bench import provenance
 from bench.errors import DataError
-from bench.evaluation import Examination
+from bench.evaluation import Answered, Examination
+from bench.fields import asking
 from bench.metrics.meter import Scores
 from bench.outcome import ImageOutcome
 from bench.plan import Contents, Job, vocabulary_digest
@@ -122,7 +126,14 @@ class Assignment:
             tuning=job.tuning,
             images=len(asked.dataset.ids),
             rescored_from=self.rescored_from,
+            asking=self._asking,
         )
+
+    @property
+    def _asking(self) -> str:
+        """Digest of what the card decides of the asking."""
+        decided = asking(self.examination.protocol, self.job.tasks or self.examination.meters)
+        return hashlib.sha256(json.dumps(decided, sort_keys=True).encode()).hexdigest()[:12]
 
     def ready(self) -> "Assignment":
         """With the model that is asked: tuned, where that was wanted and is not done."""
@@ -133,10 +144,36 @@ class Assignment:
         return replace(self, examination=examination, few_shots=None, tuned=tuned)
 
 
+@dataclass
+class _Part:
+    """A run of a pass: what one card makes of the answers."""
+
+    assignment: Assignment
+    run: Run
+    keeping: Keeping | None
+    todo: Sequence[str]
+
+    @property
+    def key(self) -> str:
+        return self.assignment.contents.key
+
+    def takes(self, outcome: ImageOutcome) -> Iterator[Advanced]:
+        """Keep the outcome of an image that is to be done."""
+        if outcome.id in self._due:
+            raw = None if self.keeping is None else self.keeping.write(outcome.id)
+            self.run.write(outcome)
+            yield Advanced(self.assignment.job, outcome.id, outcome.failure, raw)
+
+    @cached_property
+    def _due(self) -> frozenset[str]:
+        return frozenset(self.todo)
+
+
 def work(
     assignment: Assignment,
     store: Store,
     *,
+    also: Sequence[Assignment] = (),
     fail_fast: bool = False,
     again: bool = False,
     keep_raw: Numbers | None = None,
@@ -144,25 +181,47 @@ def work(
     """Do what is left of a job, or nothing if it is done, and end with its record.
 
     The record is kept in the run's own folder; who collects the events appends it to the store.
-    `again` tries once more the images that could not be read. `keep_raw` keeps what the network
-    answers, and asks once more about images whose raw answers are not there.
+    `also` are jobs of the same question under other cards (`bench.plan.Plan.passes`): the model is
+    asked once for all, and each ends with a record of its own. `again` tries once more the images
+    that could not be read. `keep_raw` keeps what the network answers, with the first job, and asks
+    once more about images whose raw answers are not there.
 
     Raises:
         AnswerFailed: the model failed on an image; the images before it are kept.
         DataError: with `fail_fast`, the first unreadable image; or no image could be read.
     """
+    with ExitStack() as held:
+        parts = [_part(assignment, store, held, again=again, keep_raw=keep_raw)]
+        parts += [_part(each, store, held, again=again) for each in also]
+        for part in parts:
+            images = len(part.assignment.examination.dataset.ids)
+            yield Started(part.assignment.job, images, images - len(part.todo))
+        if unfinished := [part for part in parts if part.run.record is None]:
+            for part in unfinished:
+                part.assignment = part.assignment.ready()
+            yield from _ask(unfinished, fail_fast=fail_fast)
+            for part in unfinished:
+                ids = part.assignment.examination.dataset.ids
+                part.run.finish(ids, _record(part.assignment, part.run))
+        for part in parts:
+            assert part.run.record is not None
+            yield Finished(part.assignment.job, part.run.record)
+
+
+def _part(
+    assignment: Assignment,
+    store: Store,
+    held: ExitStack,
+    *,
+    again: bool,
+    keep_raw: Numbers | None = None,
+) -> _Part:
+    """A run, held until `held` ends, with what is left of it."""
     ids, key = assignment.examination.dataset.ids, assignment.contents.key
     again = again or (keep_raw is not None and bool(_without_raw(store, key, keep_raw)))
-    with store.run(key, again=again) as run:
-        keeping = None if keep_raw is None else Keeping(RawAnswers(store.raw(key)), keep_raw)
-        todo = [] if run.record else _todo(ids, run, keeping)
-        yield Started(assignment.job, len(ids), len(ids) - len(todo))
-        if run.record is None:
-            assignment = assignment.ready()
-            yield from _ask(assignment, run, todo, keeping, fail_fast=fail_fast)
-            run.finish(ids, _record(assignment, run))
-        assert run.record is not None
-        yield Finished(assignment.job, run.record)
+    run = held.enter_context(store.run(key, again=again))
+    keeping = None if keep_raw is None else Keeping(RawAnswers(store.raw(key)), keep_raw)
+    return _Part(assignment, run, keeping, [] if run.record else _todo(ids, run, keeping))
 
 
 def _without_raw(store: Store, key: str, numbers: Numbers) -> list[str]:
@@ -178,30 +237,39 @@ def _todo(ids: Sequence[str], run: Run, keeping: Keeping | None) -> list[str]:
     ]
 
 
-def _ask(
-    assignment: Assignment,
-    run: Run,
-    todo: Sequence[str],
-    keeping: Keeping | None,
-    *,
-    fail_fast: bool,
-) -> Iterator[Advanced]:
-    """Ask about the images that are to be done and write each to the log.
+def _ask(parts: Sequence[_Part], *, fail_fast: bool) -> Iterator[Advanced]:
+    """Ask about the images that are to be done in any part and write each to the parts' logs.
 
-    Raw answers are written before the line: an image in the log has them.
+    The first part asks, the others hear. Raw answers are written before the line: an image in the
+    log has them.
     """
-    if not todo and run.sessions:
+    for part in parts:
+        if part.todo or not part.run.sessions:
+            keys = tuple(other.key for other in parts if other is not part)
+            part.run.begin(_session(part.assignment, keys))
+    todo = frozenset(id for part in parts for id in part.todo)
+    if not todo:
         return
-    run.begin(_session(assignment))
     provenance.reset_peak_memory()
-    asked = assignment.examination if keeping is None else keeping.noting(assignment.examination)
-    for outcome in asked.outcomes(todo, batch_size=assignment.batch_size, fail_fast=fail_fast):
-        raw = None if keeping is None else keeping.write(outcome.id)
-        run.write(outcome)
-        yield Advanced(assignment.job, outcome.id, outcome.failure, raw)
+    first, others = parts[0], parts[1:]
+    asked = first.assignment.examination
+    if first.keeping is not None:
+        asked = first.keeping.noting(asked)
+    heard: list[Answered] = []
+    for outcome in asked.outcomes(
+        [id for id in asked.dataset.ids if id in todo],
+        batch_size=first.assignment.batch_size,
+        fail_fast=fail_fast,
+        overheard=heard.append if others else None,
+    ):
+        yield from first.takes(outcome)
+        for part in others:
+            told = [part.assignment.examination.hearing(answered) for answered in heard]
+            yield from part.takes(told[0] if told else outcome)  # nothing is heard of a failure
+        heard.clear()
 
 
-def _session(assignment: Assignment) -> Session:
+def _session(assignment: Assignment, shared_with: tuple[str, ...]) -> Session:
     revision = provenance.revision()
     return Session(
         started=datetime.now(UTC),
@@ -212,6 +280,7 @@ def _session(assignment: Assignment) -> Session:
         platform=platform(),
         device=provenance.device_name(assignment.device),
         batch_size=assignment.batch_size,
+        shared_with=shared_with,
     )
 
 

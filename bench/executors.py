@@ -52,16 +52,23 @@ def execute(
         for planned in plan
         if planned.problem is not None
     )
-    hopeful = [planned for planned in plan if planned.problem is None]
+    hopeful = Plan(tuple(planned for planned in plan if planned.problem is None))
     keys = {planned.job.model_dump_json(): planned.key for planned in hopeful}
-    for event in chain(hopeless, executor.map(do, [planned.job for planned in hopeful])):
-        if isinstance(event, Finished):
-            store.append(event.record)
-        elif isinstance(event, Failed):
-            key = keys.get(event.job.model_dump_json())
-            store.append_failure(event.failure.model_copy(update={"key": key}))
-        yield event
-        if fail_fast and isinstance(event, Failed):
+    finished: set[str] = set()
+    for event in chain(hopeless, executor.map(do, hopeful.passes())):
+        if not isinstance(event, Failed):
+            if isinstance(event, Finished):
+                finished.add(event.job.model_dump_json())
+                store.append(event.record)
+            yield event
+            continue
+        for job in event.job.apart():  # whatever shared its pass failed with it
+            if (name := job.model_dump_json()) not in finished:
+                row = {"key": keys.get(name), "job": job.model_dump(mode="json")}
+                failed = event.failure.model_copy(update=row)
+                store.append_failure(failed)
+                yield Failed(job, failed)
+        if fail_fast:
             return
 
 

@@ -1,6 +1,6 @@
 """The fields of protocol cards: what two cards differ in, and cards that differ in one field."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -14,6 +14,10 @@ Value = Any
 
 WHOLE = frozenset({"resize"})
 """Rules whose parts make no sense apart, so each counts as one field."""
+SHOWN = ("resize", "freed_row")
+"""Fields that decide what the network sees of an image, or does inside."""
+PHRASES = {"referring.expressions": "referring", "referring.lower_case": "referring"}
+"""Fields that decide what it is told in one task, and nothing in the others."""
 
 
 def fields(card: Protocol) -> dict[str, Value]:
@@ -29,6 +33,19 @@ def fields(card: Protocol) -> dict[str, Value]:
         else:
             found[name] = value
     return found
+
+
+def asking(card: Protocol, tasks: Collection[str]) -> dict[str, Value]:
+    """The fields that decide what a network is shown and told, besides its vocabulary.
+
+    >>> list(asking(Protocol(name="x"), ["semantic"]))
+    ['resize', 'freed_row']
+    """
+    return {
+        name: value
+        for name, value in fields(card).items()
+        if name in SHOWN or PHRASES.get(name) in tasks
+    }
 
 
 def differing(one: Protocol, other: Protocol) -> list[str]:

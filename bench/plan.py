@@ -8,7 +8,7 @@ so a sweep that was killed on one machine continues on another.
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from pydantic import Field
@@ -41,8 +41,19 @@ class Job(Kept):
     """A checkpoint in place of the model's own, or `random`, or `random:SEED`."""
     tuning: Tuning | None = None
     """Few-shot settings; `None` is zero-shot."""
+    also: tuple[str, ...] = ()
+    """More protocol cards to score the same answers under; no part of any one run's settings."""
     origins: dict[str, Origin] = Field(default_factory=dict)
     """Who decided the settings that are not at their default."""
+
+    def apart(self) -> "tuple[Job, ...]":
+        """A job for each of its cards, its own first.
+
+        >>> [each.protocol for each in Job(model="m", dataset="d", also=("a", "b")).apart()]
+        [None, 'a', 'b']
+        """
+        own = self.model_copy(update={"also": ()})
+        return (own, *(own.model_copy(update={"protocol": card}) for card in self.also))
 
     @property
     def called(self) -> str:
@@ -72,7 +83,7 @@ class Job(Kept):
 
     def settings(self) -> dict[str, Setting]:
         """Every setting with who decided it."""
-        values = self.model_dump(mode="json", exclude={"origins"})
+        values = self.model_dump(mode="json", exclude={"origins", "also"})
         return {
             name: Setting(value=value, origin=self.origins.get(name, Origin.DEFAULT))
             for name, value in values.items()
@@ -99,6 +110,13 @@ class Contents:
     """How many images will be asked about; no part of the key, the fingerprint has their ids."""
     rescored_from: str | None = None
     """The run whose raw answers are scored; `None`: the model is asked."""
+    asking: str = ""
+    """Digest of what the card decides of the asking; no part of the key, which has all of it."""
+
+    @property
+    def question(self) -> "Contents":
+        """What is asked, whatever is made of the answers: jobs of one question can share them."""
+        return replace(self, protocol="")
 
     @property
     def key(self) -> str:
@@ -162,6 +180,25 @@ class Plan:
     def images(self) -> int:
         """How many images all jobs ask about; those with a problem count nothing."""
         return sum(planned.contents.images for planned in self.jobs if planned.contents)
+
+    def passes(self) -> tuple[Job, ...]:
+        """The jobs that can run, those that differ in nothing but what is made of answers as one.
+
+        Tuned models are asked for each card anew: what they are tuned on is shown as the card says.
+        """
+        led: dict[object, Job] = {}
+        for planned in self.jobs:
+            job, contents = planned.job, planned.contents
+            where: object = job.model_dump_json()
+            if contents is not None and job.tuning is None:
+                names = (job.called, job.dataset, job.split, job.vocabulary, job.limit)
+                where = (*names, contents.question)
+            if where in led and job.protocol is not None:
+                also = (*led[where].also, job.protocol)
+                led[where] = led[where].model_copy(update={"also": also})
+            else:
+                led[where] = job
+        return tuple(led.values())
 
     def without(self, done: Collection[str]) -> "Plan":
         """What is left to do when the jobs with these keys are done."""

@@ -280,6 +280,9 @@ class Session(Kept):
     """What the network ran on."""
     batch_size: int
     """Images of one size asked together, at most."""
+    shared_with: tuple[str, ...] = ()
+    """The keys of other runs that were scored from the same answers, under their own cards: the
+    seconds of loading and asking are theirs too."""
 
 
 class Provenance(Kept):

@@ -23,7 +23,7 @@ from bench.data.dataset import Dataset
 from bench.errors import CannotDo, DataError, UsageError
 from bench.evaluation import Examination, Samples
 from bench.execute import Advanced, Assignment, Finished, Started, work
-from bench.fields import differing
+from bench.fields import PHRASES, SHOWN, differing
 from bench.metrics.meter import Meter
 from bench.plan import Job, vocabulary_digest
 from bench.protocol import Protocol
@@ -37,12 +37,8 @@ from bench.workplace import load_dataset
 # --- what a card may change ----------------------------------------------------------------------
 
 
-SHOWN = ("resize", "freed_row")
-"""Fields that decide what the network sees of an image, or does inside."""
 WORDS = ("templates", "strip_suffixes", "background")
 """Fields that may decide which sentences it is told; whether they do shows in the vocabulary."""
-PHRASES = {"referring.expressions": "referring", "referring.lower_case": "referring"}
-"""Fields that decide what it is told in one task, and nothing in the others."""
 ONLY_ASKED = frozenset({"templates", "strip_suffixes", *PHRASES})
 """Fields that matter to the asking alone: where the answers stay the same, so do the scores."""
 

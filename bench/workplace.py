@@ -255,10 +255,15 @@ def weights_setting(words: str | None) -> dict[str, Any]:
 
 
 def run_job(place: Workplace, job: Job, device: str) -> Iterator[Event]:
-    """Do one job, named things and all: `partial(run_job, place)` is what executors map."""
+    """Do one job, named things and all: `partial(run_job, place)` is what executors map.
+
+    A job with several cards asks once, and ends with a record for each.
+    """
+    assignment, *also = [place.assign(each, device) for each in job.apart()]
     yield from work(
-        place.assign(job, device),
+        assignment,
         Store(place.results),
+        also=also,
         fail_fast=place.fail_fast,
         again=place.again,
         keep_raw=place.keep_raw,

@@ -11,12 +11,12 @@ import bench.tasks
 from bench import catalog
 from bench.errors import CannotDo, DataError, UnknownName, UsageError
 from bench.execute import Advanced, Finished, work
-from bench.fields import altered, differing, fields, stated
+from bench.fields import PHRASES, SHOWN, altered, differing, fields, stated
 from bench.plan import Job
 from bench.protocol import BackgroundRule, Protocol, Resize
 from bench.raw import Numbers, RawAnswers
 from bench.record import Record
-from bench.rescore import ONLY_ASKED, PHRASES, SHOWN, WORDS, card_of, rescore, rescoring
+from bench.rescore import ONLY_ASKED, WORDS, card_of, rescore, rescoring
 from bench.store import Store
 from bench.types import Vocabulary
 from bench.workplace import Workplace, run_job

@@ -82,7 +82,8 @@ def run(
         int, typer.Option(min=1, help="Trainings on each draw, to tell the two apart.")
     ] = 1,
     protocol: Annotated[
-        str | None, typer.Option(help="A protocol card; without it the model's, or the dataset's.")
+        list[str] | None,
+        typer.Option(help="Protocol cards, asked once; without any the model's or the dataset's."),
     ] = None,
     vocabulary: Annotated[
         str | None, typer.Option(help="A vocabulary; without it the dataset's own.")
@@ -149,7 +150,6 @@ def run(
     place = Workplace(results, data, search, batch_size, fail_fast, again, numbers, compile)
     settings = {
         "split": split,
-        "protocol": protocol,
         "vocabulary": vocabulary,
         "tasks": tuple(task or ()),
         "limit": limit,
@@ -167,10 +167,11 @@ def run(
     jobs = [
         job
         for member in _members(targets, search)
+        for card in _cards(protocol)
         for job in sweep(
             models,
             [member.dataset],
-            template=_template(Job, member, given),
+            template=_template(Job, member, given | card),
             tunings=tuning,
         )
     ]
@@ -250,6 +251,12 @@ def _template(job: "type[Job]", member: "Member", given: Mapping[str, object]) -
     origins |= dict.fromkeys((*given, "model", "dataset"), Origin.COMMAND_LINE)
     values = {"model": "", "dataset": "", **of_suite, **given, "origins": origins}
     return job.model_validate(values)
+
+
+def _cards(options: Sequence[str] | None) -> list[dict[str, object]]:
+    """The setting of each protocol card that is named; one without any where none is."""
+    names = dict.fromkeys(name for words in options or () for name in words.split(",") if name)
+    return [{"protocol": name} for name in names] or [{}]
 
 
 def _shots(words: str) -> list[str]:
