@@ -287,7 +287,9 @@ class _Others:
         measured = [*(reference().records() if self._shipped else ()), *own]
         kept = [r for r in measured if not r.tuning or r.tuning.strategy == FEW_SHOT[name]]
         records = [*reported.table(name).records(), *kept]
-        models = [] if self._who is None else [self._who]
+        lines = self._compared(name).lines
+        nearest = dict.fromkeys(line.claim.record.model.name for line in lines)
+        models = [] if self._who is None else [self._who, *nearest]
         show_layout(Layout.PAPER, records, [name], to, models)
 
     def _show_missing(self, name: str, to: Format) -> None:
