@@ -48,7 +48,8 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
     """Add the tests of every gate after the suite's own."""
     for name in session.config.getoption("--bench-regress"):
         gate = _gate(session.config, name)
-        tests = GateTests.from_parent(session, name=f"bench-regress {name}", gate=gate)
+        called = f"bench-regress {gate.reference.name}"
+        tests = GateTests.from_parent(session, name=called, gate=gate)
         items += session.genitems(tests)
 
 
