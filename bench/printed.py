@@ -168,8 +168,8 @@ class _Row(Strict):
     cell_notes: tuple[_CellNote, ...] = ()
 
 
-class _File(Strict):
-    """A table."""
+class TableFile(Strict):
+    """What a file holds: a table."""
 
     title: str
     about: str = ""
@@ -185,22 +185,38 @@ class _File(Strict):
     rows: tuple[_Row, ...]
 
     @model_validator(mode="after")
-    def _fits(self) -> "_File":
-        names = {f"{column.under} {column.label}".strip() for column in self.columns}
+    def _fits(self) -> "TableFile":
+        columns = [_filled(column, self.common) for column in self.columns]
+        names = {f"{column.under} {column.label}".strip() for column in columns}
         for row in self.rows:
-            if len(row.cells.split()) != len(self.columns):
-                raise ValueError(f"{row.labels} must have {len(self.columns)} cells")
-            if (row.shots is None) != (row.strategy is None):
-                raise ValueError(f"{row.labels} must have both shots and a strategy, or neither")
+            if len(row.cells.split()) != len(columns):
+                raise ValueError(f"{row.labels} must have {len(columns)} cells")
             if len(row.labels) != len(self.headings):
                 raise ValueError(f"{row.labels} must be one label for each heading")
-            for note in row.cell_notes:
-                if strange := set(note.at) - names:
-                    raise ValueError(f"{row.labels} has no column {sorted(strange)}")
+            if (row.shots is None) != (row.strategy is None):
+                raise ValueError(f"{row.labels} must have both shots and a strategy, or neither")
+            if strange := {name for note in row.cell_notes for name in note.at} - names:
+                raise ValueError(f"{row.labels} has no column {sorted(strange)}")
+            for column, text in zip(columns, row.cells.split(), strict=True):
+                _check_cell(row, column, text)
         return self
 
 
+def _check_cell(row: _Row, column: _Column, text: str) -> None:
+    """Whether a cell is what its column holds; `ValueError` says what it is not."""
+    where = f"{row.labels}, {column.under} {column.label}".rstrip()
+    if column.mark is not None and text not in _MARKS:
+        raise ValueError(f"{where}: a mark is {' or '.join(_MARKS)}, not {text}")
+    if not (column.dataset or column.score):
+        return
+    if None in (column.dataset or row.dataset, column.split, column.task, column.score):
+        raise ValueError(f"{where}: a score needs a dataset, split, task and score")
+    if not (_NUMBER.fullmatch(text) or text in _NO_NUMBER):
+        raise ValueError(f"{where}: {text} is no number, nor one of {' '.join(_NO_NUMBER)}")
+
+
 _NUMBER = re.compile(r"(\d+(?:\.\d+)?)(?:±(\d+(?:\.\d+)?))?")
+_NO_NUMBER = ("?", "-", "n/a", "_")
 _MARKS = {"✓": True, "✗": False}
 
 
@@ -218,9 +234,9 @@ def read_table(name: str, known: Mapping[str, Marks] | None = None) -> PrintedTa
     path = FOLDER.joinpath(f"{name}.yaml")
     document = read_document(path.read_text("utf-8"), str(path))
     try:
-        file = _File.model_validate(document.content)
+        file = TableFile.model_validate(document.content)
     except ValidationError as error:
-        raise blame(error, _File, document) from None
+        raise blame(error, TableFile, document) from None
     columns = [_filled(column, file.common) for column in file.columns]
     return PrintedTable(
         name=name,
@@ -249,7 +265,7 @@ def _filled(column: _Column, common: _Common | None) -> _Column:
 
 
 def _row(
-    name: str, file: _File, columns: Sequence[_Column], place: int, known: Mapping[str, Marks]
+    name: str, file: TableFile, columns: Sequence[_Column], place: int, known: Mapping[str, Marks]
 ) -> PrintedRow:
     row = file.rows[place]
     model, protocol = row.model or row.labels[0], row.protocol or file.protocol
