@@ -90,7 +90,7 @@ class Published(Strict):
     table: str
     images: dict[str, int] = Field(default_factory=dict)
     """By split."""
-    classes: str = ""
+    classes: str = Field("", pattern=r"^[0-9/]*$")
     """As printed: one number, or one for each of semantic, instance and panoptic."""
 
 

@@ -174,15 +174,15 @@ def check(
         if targets or one.state not in (State.MISSING, State.DRAWN):
             found.append(one)
     rows = [row for one in found for row in _counts(one)]
+    remarks = [line for one in found for line in _remarks(one, search)]
     missing = [_elsewhere(one) for one in found if not one.state.sound]
     if as_json:
-        print_json({"splits": rows, "to get": missing, "sound": not missing})
+        print_json({"splits": rows, "remarks": remarks, "to get": missing, "sound": not missing})
     else:
         if rows:
             print_rows(rows, table_format)
-        for one in found:
-            for line in _remarks(one):
-                print(line)
+        for line in remarks:
+            print(line)
         if missing and table_format is Format.TERMINAL:
             for row in missing:
                 print(f"{row['dataset']}: {row['get it']}\n  {row['page']} ({row['licence']})")
@@ -230,11 +230,13 @@ def _said(found: Any) -> str:
     return "complete" if found.complete else "incomplete"
 
 
-def _remarks(one: "Status") -> Iterable[str]:
-    from bench.obtain.status import State
+def _remarks(one: "Status", search: Sequence[Path]) -> Iterable[str]:
+    from bench.obtain.status import State, class_counts
 
     if one.wrong:
         yield f"{one.spec.name}: not as pinned (from {', '.join(one.sources)}): {one.wrong}"
+    if differing := class_counts(one.spec, search):
+        yield f"{one.spec.name}: {differing}"
     for found in one.counts:
         known = found.here or (found.needed and one.state is not State.MISSING)
         if known and not found.complete:

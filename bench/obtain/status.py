@@ -110,6 +110,19 @@ def _state(counts: Sequence[Counted], wrong: Difference, *, some: bool, all_pinn
     return State.INCOMPLETE if here else State.MISSING
 
 
+def class_counts(spec: DatasetSpec, search: catalog.Search = ()) -> str:
+    """How many classes the paper's table prints, where the vocabulary has another number."""
+    published, vocabulary = spec.source.published, spec.vocabulary
+    if published is None or not published.classes or vocabulary is None:
+        return ""
+    if isinstance(vocabulary, str):
+        vocabulary = catalog.vocabulary(vocabulary, search)
+    here = len(vocabulary.classes)
+    if here in [int(number) for number in published.classes.split("/") if number]:
+        return ""
+    return f"{published.table} says {published.classes} classes, and there are {here}"
+
+
 def chosen(targets: Sequence[str], search: catalog.Search = ()) -> tuple[DatasetSpec, ...]:
     """The datasets that names stand for: a dataset, a suite, or a suite's dataset as `seginw/Rail`.
 

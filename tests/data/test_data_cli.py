@@ -113,6 +113,17 @@ def test_check_tells_what_is_incomplete_and_what_changed(tmp_path, data):
     assert "val: 3 samples, 1 files are not there" in found.stdout
 
 
+def test_check_says_where_the_papers_table_is_wrong(data):
+    said = json.loads(bench("check", "seginw", "openvocab", "context-59-derived", "--json").stdout)
+    assert said["remarks"] == [
+        "seginw-House-Parts: Table 12 says 22 classes, and there are 12",
+        "seginw-Trash: Table 12 says 12 classes, and there are 22",
+        "scannet-41: Table 8 says 41 classes, and there are 40",
+    ]
+    (split,) = [row for row in said["splits"] if row["dataset"] == "context-59-derived"]
+    assert (split["spec"], split["published"]) == (5104, 5105)
+
+
 def test_check_without_names_looks_at_what_is_here(tmp_path, data):
     assert "No dataset is in" in bench("check").stderr
     write_export(data / "seginw/Poles", "Poles")
