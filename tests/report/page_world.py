@@ -127,3 +127,31 @@ def all_records(store: Store) -> list[Record]:
 def page_of(store: Store, records: Sequence[Record] = (), **options: object) -> Page:
     """A page about all of it."""
     return compose(records or all_records(store), store, **options)  # type: ignore[arg-type]
+
+
+class Talker:
+    """Says the same of every image, and answers every question alike."""
+
+    def caption(self, images: Sequence[np.ndarray]) -> list[str]:
+        return ["a red <b>square</b>"] * len(images)
+
+    def answer(
+        self, images: Sequence[np.ndarray], questions: Sequence[Sequence[str]]
+    ) -> list[list[str]]:
+        return [["yes" for _ in of_image] for of_image in questions]
+
+    def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        return np.stack([image.mean(axis=(0, 1)) for image in images])
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([[len(text), 1.0, 2.0] for text in texts])
+
+
+def run_one(model: str, dataset: str, results: Path) -> Store:
+    """A run on the first images of a dataset of the embedded world."""
+    job = Job(model=model, dataset=dataset, limit=3)
+    *_, last = run_job(Workplace(results=results, keep_raw=Numbers.EXACT), job, "cpu")
+    assert isinstance(last, Finished)
+    store = Store(results)
+    store.append(last.record)
+    return store

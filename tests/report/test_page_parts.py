@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from page_world import INSTANCES, LABELS, all_records, page_of, run_all, tuned
+from page_world import INSTANCES, LABELS, all_records, page_of, run_all, run_one, tuned
 from typer.testing import CliRunner
 
 from bench.cli import build_app
 from bench.record import Origin, Setting
-from bench.report.page import compose, confusion
+from bench.report.page import compose, confusion, render
 from bench.report.page.curves import HEIGHT, WIDTH, few_shot_figures
 from bench.report.page.gallery import PICTURES, room
 from bench.report.page.labels import labels
@@ -142,6 +142,39 @@ def test_without_raw_answers_images_are_shown_and_the_way_to_answers_is_said(pag
         assert "no raw answers were kept" in why
         assert "--keep-raw" in why
     assert part.confusions == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "dataset", "said"),
+    [
+        ("page_world:Talker", "shapes-caption", "a red <b>square</b>"),
+        ("page_world:Talker", "shapes-vqa", "— yes"),
+        ("colour", "shapes-referring", None),
+    ],
+)
+def test_words_and_phrases_are_shown_with_what_is_true(model, dataset, said, tmp_path):
+    store = run_one(model, dataset, tmp_path)
+    page = page_of(store, store.records())
+    (gallery,) = page.datasets[0].galleries
+    exhibits = [*gallery.best, *gallery.worst]
+    assert len(exhibits) == gallery.images == 3
+    assert gallery.missing == ()
+    for exhibit in exhibits:
+        assert exhibit.prediction is not None
+        if said is None:
+            assert exhibit.truth.address != exhibit.image.address
+            assert exhibit.truth_words == exhibit.words != ()
+        else:
+            assert said in exhibit.words[0]
+            assert exhibit.truth_words
+    assert "<b>square" not in render(page)
+
+
+def test_retrieval_has_no_pictures_of_its_own(tmp_path):
+    store = run_one("page_world:Talker", "shapes-retrieval", tmp_path)
+    page = page_of(store, store.records())
+    assert page.datasets[0].galleries == ()
+    assert "Retrieval" in render(page)
 
 
 def test_a_dataset_that_changed_is_not_shown_as_what_was_asked(page_folder, page_store):

@@ -123,10 +123,15 @@ def _exhibit(id: str, score: float, task: str, material: Material, painter: Pain
         score,
         painter.shared(id, "image", sample.image, ()),
         painter.shared(id, task, sample.image, _unscored(truth)),
-        truth.said,
+        _words(truth),
         painter.picture(sample.image, _unscored(answer)) if answer else None,
-        answer.said if answer else (),
+        _words(answer) if answer else (),
     )
+
+
+def _words(answer: Answer) -> tuple[str, ...]:
+    """An answer in words; of phrases that are pointed at, the phrases."""
+    return answer.said or tuple(dict.fromkeys(region.name for region in answer.regions))
 
 
 def _asked(sample: Sample) -> Asked:
