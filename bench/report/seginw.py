@@ -138,7 +138,8 @@ def _remarks(found: Sequence[Entry], columns: Sequence[Column]) -> tuple[str, ..
         )
     for entry in found:
         if entry.missing and not entry.reported:
-            shots = f"{entry.setting.shots} shots, {entry.setting.strategy}"
+            count = entry.setting.shots
+            shots = f"{count} shot{'' if count == '1' else 's'}, {entry.setting.strategy}"
             remarks.append(
                 f"No average: {entry.label}, {ZERO_SHOT if _zero(entry) else shots}, lacks "
                 f"{len(entry.missing)} of {len(columns)}: {', '.join(entry.missing)}."
