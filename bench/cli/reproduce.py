@@ -302,6 +302,7 @@ class _Others:
         surroundings = Surroundings(self._place.data)
         missing = missing_table(compared, self._found(compared), surroundings)
         if missing is not None:
+            print()  # or Markdown takes it for the last row of the table before
             missing.show(to)
 
     def _draw(self, name: str, folder: Path, *, quiet: bool) -> None:

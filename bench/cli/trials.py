@@ -143,6 +143,7 @@ class Trials:
             made[-1] = replace(made[-1], notes=notes)
             for table in made:
                 table.show(to)
+                print()  # or Markdown takes the next one for its last row
         if todo := self.left():
             names = ", ".join(one.training.title for one in todo)
             note(
