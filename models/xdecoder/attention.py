@@ -47,7 +47,7 @@ class KeysValues:
 
     def followed_by(self, other: "KeysValues") -> "KeysValues":
         """These, and behind them the others."""
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or len(other) > 1:
             return KeysValues(
                 torch.cat((self.keys, other.keys), dim=2),
                 torch.cat((self.values, other.values), dim=2),
@@ -65,6 +65,12 @@ class KeysValues:
     def of(self, batch: Tensor) -> "KeysValues":
         """Those of batch entries by index: repeated, or reordered."""
         return KeysValues(self.keys[batch], self.values[batch])
+
+    def for_all(self, batch: int) -> "KeysValues":
+        """Those of a single batch entry, for each of many, without a copy."""
+        return KeysValues(
+            self.keys.expand(batch, -1, -1, -1), self.values.expand(batch, -1, -1, -1)
+        )
 
     def packed(self) -> "KeysValues":
         """The same with the rows of each head next to each other, as single queries read them."""

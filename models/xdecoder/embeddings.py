@@ -2,15 +2,21 @@
 
 They depend on the text encoder's weights and on the sentences alone. So a file is named by a hash
 of both, and can be shared by runs, models with one text encoder, and datasets with one vocabulary.
+In memory they are kept by class: a name that several vocabularies have is encoded for the first.
+
+Hundreds of classes in dozens of templates take minutes on a processor. How long, and how far it
+is, goes to the logger of this module.
 """
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from time import perf_counter
 
 import torch
 from jaxtyping import Float
@@ -22,6 +28,11 @@ from bench.types import Vocabulary
 from models.xdecoder.text import TextEncoder, class_embedding
 from models.xdecoder.tokenizer import Tokenizer
 
+_LOG = logging.getLogger(__name__)
+_AT_ONCE = 32
+"""Classes encoded between two reports; enough that what their prompts share is encoded once."""
+_SECONDS = 10.0
+"""With fewer than this nothing is reported."""
 _VOCABULARIES = 64
 """How many stay in memory; 64 of ADE20K's full 847 classes are 110 MB."""
 
@@ -42,6 +53,7 @@ class ClassEmbeddings:
         self.tokenizer = tokenizer
         self.folder = folder
         self._known: dict[Vocabulary, Tensor] = {}
+        self._columns: dict[tuple[str, ...], Tensor] = {}
         self._versions: tuple[tuple[int, int], ...] = ()
         self._digest: str | None = None
 
@@ -50,7 +62,8 @@ class ClassEmbeddings:
         """One unit vector per column of class logits; see `Vocabulary.columns`."""
         versions = tuple((p.data_ptr(), p._version) for p in self.encoder.parameters())
         if versions != self._versions:
-            self._known, self._versions, self._digest = {}, versions, None
+            self._known, self._columns = {}, {}
+            self._versions, self._digest = versions, None
         if vocabulary not in self._known:
             if len(self._known) >= _VOCABULARIES:
                 del self._known[next(iter(self._known))]
@@ -71,13 +84,30 @@ class ClassEmbeddings:
         return embeddings
 
     def _computed(self, sentences: Sequence[Sequence[str]]) -> Tensor:
+        """The classes in their order; those that no vocabulary had before are encoded."""
+        columns = [tuple(column) for column in sentences]
+        new = [column for column in dict.fromkeys(columns) if column not in self._columns]
+        start, said = perf_counter(), -_SECONDS
+        for done in range(0, len(new), _AT_ONCE):
+            self._encode(new[done : done + _AT_ONCE])
+            seconds, done = perf_counter() - start, min(done + _AT_ONCE, len(new))
+            left = seconds / done * (len(new) - done)
+            if seconds + left >= _SECONDS and seconds - said >= _SECONDS:
+                said = seconds
+                _LOG.info(
+                    "encoding %d classes in %d sentences: %d are done, %.0f s are left",
+                    *(len(new), sum(map(len, new)), done, left),
+                )
+        empty = self.encoder.projection.new_zeros(0, self.encoder.projection.shape[1])
+        return torch.stack([self._columns[c] for c in columns]) if columns else empty
+
+    def _encode(self, columns: Sequence[tuple[str, ...]]) -> None:
         """Every different sentence is encoded once, whatever class it belongs to."""
-        different = list(dict.fromkeys(s for column in sentences for s in column))
+        different = list(dict.fromkeys(sentence for column in columns for sentence in column))
         position = {sentence: index for index, sentence in enumerate(different)}
         states = self.encoder.sentences(self.tokenizer.encode(different))
-        return torch.stack(
-            [class_embedding(states[[position[s] for s in column]]) for column in sentences]
-        )
+        for column in columns:
+            self._columns[column] = class_embedding(states[[position[s] for s in column]])
 
     def _key(self, sentences: Sequence[Sequence[str]]) -> str:
         if self._digest is None:

@@ -3,11 +3,12 @@
 Section 3.3, «One Encoder for All Texts»: CLIP's text transformer, whose states of all tokens are
 projected into the space shared with images. A text is represented by the state at its first end
 token; being causal, nothing behind that token can matter, so texts are encoded in batches of equal
-length and never padded.
+length and never padded. For the same reason the prompts of a template (`a photo of a …`) have the
+same states up to the name, which are worked out once for all names.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
@@ -22,6 +23,8 @@ NORM_EPSILON = 1e-12
 """Of the layer norms: far below torch's own default, as the weights were trained with."""
 _TOKENS_AT_ONCE = 8192
 """Tokens encoded in one batch: enough to keep a device busy, small enough for any memory."""
+_SHARING = 16
+"""So many texts must begin alike for their beginning to be encoded apart."""
 
 
 class TextEncoder(nn.Module):
@@ -67,19 +70,44 @@ class TextEncoder(nn.Module):
         """
         if not texts:
             return self.projection.new_zeros(0, self.projection.shape[1])
-        by_length: dict[int, list[int]] = defaultdict(list)
-        for index, ids in enumerate(texts):
-            by_length[len(ids)].append(index)
         ends, order = [], []
-        for length, indices in sorted(by_length.items()):
-            step = max(1, _TOKENS_AT_ONCE // length)
-            for start in range(0, len(indices), step):
-                batch = indices[start : start + step]
-                rows = [list(texts[i]) for i in batch]
-                ends.append(self(torch.tensor(rows, device=self.positions.device))[:, -1])
-                order += batch
+        for prefix, indices in _alike([tuple(text) for text in texts]):
+            memory = self._remembered(prefix)
+            rest = [list(texts[index][len(prefix) :]) for index in indices]
+            step = max(1, _TOKENS_AT_ONCE // len(rest[0]))
+            for start in range(0, len(rest), step):
+                rows = torch.tensor(rest[start : start + step], device=self.positions.device)
+                ends.append(self._ends(rows, memory, first=len(prefix)))
+            order += indices
         back = torch.tensor(order, device=self.positions.device).argsort()
         return torch.cat(ends)[back]
+
+    def _remembered(self, prefix: Sequence[int]) -> list[KeysValues | None]:
+        """What each block remembers of what texts have in common."""
+        if not prefix:
+            return [None] * len(self.blocks)
+        ids = torch.tensor([list(prefix)], device=self.positions.device)
+        x = self.tokens(ids) + self.positions[: len(prefix)]
+        before = torch.ones(len(prefix), len(prefix), dtype=torch.bool, device=ids.device).tril()
+        memory: list[KeysValues | None] = []
+        for block in cast("list[TextBlock]", self.blocks):
+            x, remembered = block.follow(x, None, before)
+            memory.append(remembered)
+        return memory
+
+    def _ends(
+        self, ids: Int[Tensor, "text token"], memory: Sequence[KeysValues | None], *, first: int
+    ) -> Float[Tensor, "text channel"]:
+        """The projected state of the last token of texts that begin with what is remembered."""
+        count = ids.shape[1]
+        x = self.tokens(ids) + self.positions[first : first + count]
+        before = torch.ones(count, first + count, dtype=torch.bool, device=ids.device).tril(first)
+        *blocks, last = cast("list[TextBlock]", self.blocks)
+        for block, remembered in zip(blocks, memory, strict=False):
+            x, _ = block.follow(x, remembered, before)
+        x, _ = last.follow(x, memory[-1], before[-1:])
+        projected: Tensor = self.norm(x[:, -1]) @ self.projection
+        return projected
 
     def step(
         self, ids: Int[Tensor, " text"], position: int, memory: list[KeysValues]
@@ -121,6 +149,28 @@ class TextBlock(nn.Module):
         x = x + self.attention(normed, normed, normed, before)
         return x + self._think(x)
 
+    def follow(
+        self,
+        x: Float[Tensor, "text token width"],
+        memory: KeysValues | None,
+        before: Bool[Tensor, "asking other"],
+    ) -> tuple[Float[Tensor, "text asking width"], KeysValues]:
+        """The states of tokens behind remembered ones, and what is remembered of them.
+
+        Args:
+            x: the tokens of each text.
+            memory: of what all texts begin with.
+            before: which of the last tokens may attend which, what is remembered being first. As
+                many come out as it has rows.
+        """
+        normed = self.norm1(x)
+        own = self.attention.remember(normed, normed)
+        asking = len(before)
+        x = x[:, -asking:]
+        others = own if memory is None else memory.for_all(len(x)).followed_by(own)
+        x = x + self.attention.ask(normed[:, -asking:], others, before)
+        return x + self._think(x), own
+
     def step(
         self, x: Float[Tensor, "text 1 width"], memory: KeysValues | None
     ) -> tuple[Float[Tensor, "text 1 width"], KeysValues]:
@@ -136,6 +186,24 @@ class TextBlock(nn.Module):
         # CLIP's quick approximation of GELU, which its weights were trained with.
         thought: Tensor = self.narrow(hidden * torch.sigmoid(1.702 * hidden))
         return thought
+
+
+def _alike(texts: Sequence[tuple[int, ...]]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
+    """Texts of equal length that begin alike: what they begin with, and which they are.
+
+    The beginning is the longest that enough of all texts share; it may be empty. With gradient it
+    is, so that training has the same graph for every batch.
+    """
+    sharing = Counter(text[:n] for text in texts for n in range(1, len(text)))
+    groups: dict[tuple[tuple[int, ...], int], list[int]] = defaultdict(list)
+    for index, text in enumerate(texts):
+        shared = 0
+        if not torch.is_grad_enabled():
+            while shared + 1 < len(text) and sharing[text[: shared + 1]] >= _SHARING:
+                shared += 1
+        groups[text[:shared], len(text)].append(index)
+    for (prefix, _), indices in sorted(groups.items()):
+        yield prefix, indices
 
 
 def unit(x: Float[Tensor, "*batch channel"], eps: float = 0.0) -> Float[Tensor, "*batch channel"]:

@@ -1,5 +1,6 @@
 """The text encoder's shortcuts against the plain way, and the cache of class embeddings."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,31 @@ def test_batches_of_one_length_are_cut_without_a_change(monkeypatch):
     torch.testing.assert_close(ENCODER.sentences(TOKENIZER.encode(sentences)), plain(sentences))
 
 
+@pytest.mark.parametrize("sharing", [2, 3, 16])
+def test_what_texts_begin_with_is_encoded_once_without_a_change(sharing, monkeypatch):
+    sentences = [
+        template.format(name)
+        for template in ("{}", "a {}", "the red {} on sand", "the red {} on a star")
+        for name in (*WORDS[20:26], "red star", "blue star", "red")
+    ]
+    monkeypatch.setattr("models.xdecoder.text._SHARING", sharing)
+    with torch.no_grad():
+        found = ENCODER.sentences(TOKENIZER.encode(sentences))
+        torch.testing.assert_close(found, plain(sentences), rtol=1e-9, atol=1e-12)
+
+
+def test_with_gradient_texts_have_the_gradient_of_texts_filled_up():
+    sentences = [f"the red {word}" for word in WORDS[20:40]]
+    gradients = []
+    for encode in (
+        lambda: ENCODER.sentences(TOKENIZER.encode(sentences)),
+        lambda: plain(sentences),
+    ):
+        gradients.append(torch.autograd.grad(encode().square().sum(), [ENCODER.tokens.weight])[0])
+    # In training attention works in float32, whatever the weights are in.
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
+
+
 def test_no_texts_have_no_embeddings():
     assert ENCODER.sentences([]).shape == (0, 16)
 
@@ -110,6 +136,31 @@ def test_a_vocabulary_is_encoded_once_and_a_sentence_too(counted):
     assert counted == [1]
 
 
+def test_vocabularies_share_their_classes(counted):
+    embeddings = ClassEmbeddings(ENCODER, TOKENIZER)
+    both = embeddings(Vocabulary(("horse", "dog"), background=None))
+    torch.testing.assert_close(embeddings(Vocabulary(("dog",), background=None)), both[1:])
+    assert counted == [2]
+
+
+def test_no_classes_have_no_embeddings(tmp_path: Path):
+    nothing = Vocabulary((), background=None)
+    for folder in (None, tmp_path, tmp_path):
+        assert ClassEmbeddings(ENCODER, TOKENIZER, folder)(nothing).shape == (0, 16)
+
+
+def test_a_long_encoding_says_how_far_it_is(monkeypatch, caplog):
+    monkeypatch.setattr("models.xdecoder.embeddings._SECONDS", 0.0)
+    monkeypatch.setattr("models.xdecoder.embeddings._AT_ONCE", 2)
+    parts = Vocabulary(("horse", "dog", "cat"), background=None)
+    with caplog.at_level("INFO", logger="models.xdecoder.embeddings"):
+        ClassEmbeddings(ENCODER, TOKENIZER)(parts)
+    assert [re.sub(r"\d+ s ", "_ s ", r.getMessage()) for r in caplog.records] == [
+        "encoding 3 classes in 3 sentences: 2 are done, _ s are left",
+        "encoding 3 classes in 3 sentences: 3 are done, _ s are left",
+    ]
+
+
 def test_changed_weights_forget_what_was_encoded(counted):
     changing = encoder()
     embeddings = ClassEmbeddings(changing, TOKENIZER)
@@ -130,7 +181,7 @@ def test_a_folder_spares_another_run_the_encoding(tmp_path: Path, counted):
 def test_a_folder_keeps_weights_and_sentences_apart(tmp_path: Path, counted):
     embeddings = ClassEmbeddings(ENCODER, TOKENIZER, tmp_path)
     first = embeddings(ANIMALS)
-    embeddings(Vocabulary(("horse",)))
+    embeddings(Vocabulary(("zebra",)))
     other = ClassEmbeddings(encoder(seed=1), TOKENIZER, tmp_path)(ANIMALS)
     assert len(counted) == 3
     assert not torch.allclose(first, other)
