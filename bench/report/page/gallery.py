@@ -20,10 +20,12 @@ from bench.report.page.material import Material
 from bench.report.page.pictures import Painter, Picture
 from bench.report.page.scores import title_of
 from bench.stats import meters_of
-from bench.types import Instances, Sample, TrueInstances, Vocabulary
+from bench.types import Instances, Mask, Sample, TrueInstances, Vocabulary
 
 PICTURES = 360
 """A page has about so many pictures at most; with many runs each shows fewer images."""
+PHRASES = 3
+"""So many phrases of an image are drawn."""
 EACH = 3
 """An image, its truth, and what was said."""
 
@@ -116,22 +118,18 @@ def _exhibit(id: str, score: float, task: str, material: Material, painter: Pain
     (pair,) = material.samples([id])
     sample, predictions = pair
     asked = _asked(sample)
-    truth = _PICTURED[task](task, sample.truths[task], asked)
-    answer = PRESENTATIONS[task].show(task, predictions[task], asked) if predictions else None
+    shown = _PICTURED[task]
+    truth = shown.truth(task, sample.truths[task], asked)
+    answer = shown.said(task, predictions[task], asked) if predictions else None
     return Exhibit(
         id,
         score,
         painter.shared(id, "image", sample.image, ()),
         painter.shared(id, task, sample.image, _unscored(truth)),
-        _words(truth),
+        truth.said,
         painter.picture(sample.image, _unscored(answer)) if answer else None,
-        _words(answer) if answer else (),
+        answer.said if answer else (),
     )
-
-
-def _words(answer: Answer) -> tuple[str, ...]:
-    """An answer in words; of phrases that are pointed at, the phrases."""
-    return answer.said or tuple(dict.fromkeys(region.name for region in answer.regions))
 
 
 def _asked(sample: Sample) -> Asked:
@@ -142,11 +140,11 @@ def _asked(sample: Sample) -> Asked:
     return Asked(phrases=words, questions=words)
 
 
-# --- truths, as answers that are right -----------------------------------------------------------
+# --- truths, as answers that are right, beside answers -------------------------------------------
 
 
 def _as_prediction(task: str, truth: Any, asked: Asked) -> Answer:
-    """A truth of the same type as a prediction."""
+    """A prediction, or a truth of its type."""
     return PRESENTATIONS[task].show(task, truth, asked)
 
 
@@ -158,6 +156,14 @@ def _true_instances(task: str, truth: TrueInstances, asked: Asked) -> Answer:
     )
     answer = PRESENTATIONS[task].show(task, instances, asked)
     return replace(answer, said=tuple(said.partition(";")[0] for said in answer.said))
+
+
+def _phrases(task: str, masks: Sequence[Mask], asked: Asked) -> Answer:
+    """The first phrases, and where they point: more would hide each other."""
+    phrases = asked.phrases[:PHRASES]
+    answer = PRESENTATIONS[task].show(task, masks[:PHRASES], replace(asked, phrases=phrases))
+    more = len(masks) - len(phrases)
+    return replace(answer, said=(*phrases, *([f"and {more} more"] if more > 0 else [])))
 
 
 def _captions(task: str, truth: Sequence[str], asked: Asked) -> Answer:
@@ -178,12 +184,24 @@ def _unscored(answer: Answer) -> tuple[Region, ...]:
     return tuple(replace(region, score=None) for region in answer.regions)
 
 
-_PICTURED: Mapping[str, Callable[[str, Any, Asked], Answer]] = {
-    "panoptic": _as_prediction,
-    "semantic": _as_prediction,
-    "instance": _true_instances,
-    "referring": _as_prediction,
-    "caption": _captions,
-    "vqa": _human_answers,
+Show = Callable[[str, Any, Asked], Answer]
+"""(task, truth or prediction, what was asked) -> what to draw and say."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pictured:
+    """How a truth and a prediction of a task are shown."""
+
+    truth: Show
+    said: Show = _as_prediction
+
+
+_PICTURED: Mapping[str, _Pictured] = {
+    "panoptic": _Pictured(_as_prediction),
+    "semantic": _Pictured(_as_prediction),
+    "instance": _Pictured(_true_instances),
+    "referring": _Pictured(_phrases, _phrases),
+    "caption": _Pictured(_captions),
+    "vqa": _Pictured(_human_answers),
 }
-"""How a truth is shown, for the tasks of which a single image has an answer of its own."""
+"""The tasks of which a single image has an answer of its own."""
