@@ -20,7 +20,15 @@ from bench.data.shapes.language import (
 )
 from bench.data.shapes.naming import Naming, by_colour, by_pair, by_shape
 from bench.data.shapes.phrase import Kind
-from bench.data.shapes.world import EASY, HARD, STANDARD, Split, World
+from bench.data.shapes.world import (
+    DISTRACTORS,
+    EASY,
+    HARD,
+    HELD_OUT_DISTRACTORS,
+    STANDARD,
+    Split,
+    World,
+)
 from bench.data.source import Home, Opening, Reader
 from bench.protocol import Strict
 from bench.types import Vocabulary
@@ -55,6 +63,24 @@ class Classes(StrEnum):
         return naming(world)
 
 
+class Absent(StrEnum):
+    """Which names of nothing in this world are asked about beside what is there."""
+
+    NONE = "none"
+    """None."""
+    DISTRACTORS = "distractors"
+    """Twelve that training asked about too, so that a model can know that they are not there."""
+    STRANGERS = "strangers"
+    """Twelve that training never used."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names themselves."""
+        strangers = HELD_OUT_DISTRACTORS
+        known = DISTRACTORS[: len(strangers)]
+        return {"none": (), "distractors": known, "strangers": strangers}[self.value]
+
+
 class ScenesOptions(Strict):
     """Options of the readers of what is said about scenes."""
 
@@ -74,11 +100,12 @@ class ShapesOptions(ScenesOptions):
     """Options of the reader `shapes`."""
 
     classes: Classes = Classes.SHAPES
+    absent: Absent = Absent.NONE
 
     @property
     def naming(self) -> Naming:
         """What is in them called."""
-        return self.classes.naming(self.world.world)
+        return self.classes.naming(self.world.world).with_absent(self.absent.names)
 
 
 def _vocabulary(options: ShapesOptions, home: Home) -> Vocabulary:

@@ -25,6 +25,7 @@ from bench.data.shapes import (
     words,
 )
 from bench.types import VOID
+from bench.workplace import load_dataset
 
 STARS = Naming((Category("star", (Description(shape="star"),)),))
 
@@ -141,3 +142,16 @@ def test_the_fingerprint_tells_worlds_lengths_and_vocabularies_apart():
 def test_an_unknown_id_is_refused(id):
     with pytest.raises(ValueError, match="no scene"):
         opened(by_shape(STANDARD)).load(id)
+
+
+@pytest.mark.parametrize(("split", "known"), [("val", True), ("strangers", False)])
+def test_unrelated_words_are_asked_about_and_are_in_no_scene(split, known):
+    plain, asked = load_dataset("shapes"), load_dataset("shapes-distracted", split)
+    names = len(plain.vocabulary.names)
+    assert asked.vocabulary.names[:names] == plain.vocabulary.names
+    words = asked.vocabulary.names[names:]
+    assert len(words) == 12
+    assert set(words) <= set(DISTRACTORS if known else HELD_OUT_DISTRACTORS)
+    for id in plain.ids[:5]:
+        semantic = plain.load(id).truths["semantic"]
+        assert np.array_equal(semantic, asked.load(id).truths["semantic"])
