@@ -38,6 +38,7 @@ def pack(
     unfinished = file.with_name(f".{file.name}.unfinished")
     try:
         module.store(card, checkpoint, unfinished, half=half)
+        unfinished.chmod(0o644)  # the library that writes it lets nobody else read
         os.replace(unfinished, file)
     except OSError as error:
         raise UsageError(f"Cannot write {file}: {error.strerror or error}.") from error
