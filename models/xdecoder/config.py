@@ -29,8 +29,9 @@ class FocalConfig:
     """Chained depth-wise convolutions in a block; the k-th has a kernel of `focal_window` + 2k."""
     focal_window: int = 3
     depthwise_residuals: bool = False
-    """Two more 3x3 depth-wise convolutions in a block, and the last norm on the sum: the flavour
-    of the released tiny model."""
+    """Two more 3x3 depth-wise convolutions in a block, and norms on the sums after the modulation
+    and after the feed-forward layer, not on the branches: the flavour of the released tiny
+    model (its code and the goldens agree)."""
     stem_padding: int = 2
     mlp_ratio: float = 4.0
     drop_path: float = 0.3
@@ -81,7 +82,8 @@ class PixelDecoderConfig:
     heads: int = 8
     feedforward: int = 2048
     deformable: bool = False
-    """Multi-scale deformable attention in place of the plain one (Table 10)."""
+    """Multi-scale deformable attention in place of the plain one (Table 10). The released code
+    gives its layers feed-forward layers of 1024, as Mask2Former does, whatever its settings say."""
 
 
 @dataclass(frozen=True)
@@ -235,7 +237,9 @@ VARIANTS: dict[str, XDecoderConfig] = {
         XDecoderConfig("xdecoder-L-IN21K", FOCAL_L).with_queries(201),
         XDecoderConfig("xdecoder-T-swin", SwinConfig()),
         XDecoderConfig(
-            "xdecoder-T-swin-deformable", SwinConfig(), PixelDecoderConfig(deformable=True)
+            "xdecoder-T-swin-deformable",
+            SwinConfig(),
+            PixelDecoderConfig(feedforward=1024, deformable=True),
         ),
         NANO,
     )
