@@ -18,6 +18,9 @@ from bench.protocol import Protocol
 from bench.record import Tuned, Tuning
 from bench.types import Lesson, Mask, Panoptic, Sample, TrueInstances, Tunable, Tuner, Vocabulary
 
+CHEAPEST = "class-embedding"
+"""The strategy where none is named: the paper's with the fewest parameters."""
+
 
 @dataclass(frozen=True)
 class FewShots:

@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from bench import catalog
 from bench.data.dataset import Dataset
 from bench.data.opening import open_dataset
-from bench.data.support import Support, refuse_leaks, support, truth_of, usable_splits
+from bench.data.support import Support, Unit, refuse_leaks, support, truth_of, usable_splits
 from bench.errors import DataMissing, UsageError
 from bench.evaluation import examine
 from bench.execute import Assignment, Event, Finished, work
@@ -28,7 +28,7 @@ from bench.raw import Numbers
 from bench.record import DatasetUsed, ModelUsed, Origin, Record, Tuning
 from bench.store import DEFAULT_FOLDER, Store
 from bench.trained import trained_in
-from bench.tune import FewShots, tuner_of
+from bench.tune import CHEAPEST, FewShots, tuner_of
 from bench.types import Vocabulary
 
 DEFAULT_PROTOCOL = "bench"
@@ -137,13 +137,18 @@ class Workplace:
             device=device,
             batch_size=self.batch_size,
         )
-        return assignment if job.tuning is None else self._tuned(assignment, job.tuning)
+        return assignment if job.tuning is None else self.tuned(assignment, job.tuning)
 
-    def _tuned(self, assignment: Assignment, tuning: Tuning) -> Assignment:
-        """The same, with what the model is tuned on before it is asked."""
+    def tuned(
+        self, assignment: Assignment, tuning: Tuning, dataset: str | None = None
+    ) -> Assignment:
+        """The same, with what the model is tuned on before it is asked.
+
+        `dataset` is the name, spec or folder to find it by, where the job's is no such thing.
+        """
         job, asked = assignment.job, assignment.examination
         tuner = tuner_of(asked.model, job.model, tuning.strategy)
-        where = (job.dataset, job.split, job.protocol)
+        where = (dataset or job.dataset, job.split, job.protocol)
         drawn = _drawn(self, *where, tuning.shots, tuning.unit, tuning.draw_seed)
         few = FewShots(tuner, drawn, tuning, asked.dataset.vocabulary, asked.protocol)
         job = job.model_copy(update={"tuning": few.resolved})
@@ -276,6 +281,10 @@ def evaluate(
     *,
     protocol: str | Protocol | None = None,
     tasks: Sequence[str] = (),
+    shots: int | str = 0,
+    tune: str = CHEAPEST,
+    unit: str = "images",
+    seed: int = 0,
     limit: int | None = None,
     batch_size: int = 1,
     device: str = "cpu",
@@ -288,13 +297,22 @@ def evaluate(
     Either may be a name or the thing itself. With a `results` folder the run is kept there, an
     interrupted one continues, and a finished one is only read; without, nothing stays on disk.
 
+    With `shots` (a number, or `all`) the model is first tuned by the strategy `tune`, on as many
+    images of the dataset's training part, or of each class of it by `unit="images-per-class"`. They
+    are drawn with `seed`: several seeds are several calls, and `bench run --seeds` does the same.
+
     >>> record = evaluate("colour", "shapes", tasks=["semantic"], limit=4)
     >>> record.partial, record.images.scored
     (True, 4)
     >>> 0.05 < record.scores["semantic"]["mIoU"].value < 1
     True
     """
-    of_dataset = None
+    if isinstance(dataset, Dataset) and str(shots) != "0":
+        raise UsageError(
+            f"evaluate() with shots={shots} was given dataset '{dataset.name}' as it was opened, "
+            "which has only the part that is scored. Give its name, spec or folder."
+        )
+    of_dataset, named = None, str(dataset)
     if not isinstance(dataset, Dataset):
         of_dataset = catalog.dataset(str(dataset), specs).protocol
     card = _card(protocol or _protocol(model, of_dataset)[0], specs)
@@ -318,6 +336,10 @@ def evaluate(
         device=device,
         batch_size=batch_size,
     )
+    if str(shots) != "0":
+        place = Workplace(data=data_folder() if data is None else data, specs=tuple(specs))
+        tuning = Tuning(shots=str(shots), strategy=tune, unit=Unit(unit).value, draw_seed=seed)
+        assignment = place.tuned(assignment, tuning, named)
     with TemporaryDirectory(prefix="bench-") as passing:
         store = Store(Path(passing) if results is None else results)
         *_, last = work(assignment, store)

@@ -102,6 +102,15 @@ def test_a_sweep_tunes_by_every_strategy_and_its_records_say_on_what(
     frame = scores(Store(tmp_path).records())
     assert {("0", ""), ("2", "prompt")} <= set(zip(frame["shots"], frame["strategy"], strict=True))
 
+    by_hand = bench.evaluate(
+        bench.load_model("xdecoder-nano", seed=0), WILD, shots=2, tune="prompt", limit=3, data=data
+    )
+    one = few[list(STRATEGIES).index("prompt")]
+    assert by_hand.tuning == one.tuning
+    assert by_hand.tuned is not None
+    assert by_hand.tuned.support == (one.tuned.support if one.tuned else None)
+    assert by_hand.scores == one.scores
+
 
 def test_a_run_that_was_stopped_gives_the_same_scores(
     tmp_path: Path, data: Path, tuned: list[str]

@@ -174,3 +174,13 @@ def test_a_checkpoint_of_no_family_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(b"")
     with pytest.raises(UsageError, match="not a checkpoint of a known family"):
         bench.load_model(str(tmp_path / "x.pt"))
+
+
+def test_shots_need_a_dataset_that_has_more_than_the_scored_part() -> None:
+    with pytest.raises(UsageError, match="Give its name, spec or folder"):
+        evaluate("colour", load_dataset("shapes"), shots=5)
+
+
+def test_a_model_that_cannot_be_tuned_says_so() -> None:
+    with pytest.raises(CannotDo, match="cannot be tuned with few shots"):
+        evaluate("colour", "shapes", tasks=["semantic"], shots=5, limit=1)

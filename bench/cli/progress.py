@@ -1,5 +1,6 @@
 """How far a run is: a bar with rate and time left on a terminal, plain lines elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -122,3 +123,25 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+@contextmanager
+def heard(quiet: bool) -> Iterator[None]:
+    """Say what models log of work that takes long before the first answer, as text encoding."""
+    log, saying = logging.getLogger("models"), _Saying()
+    level = log.level
+    if not quiet:
+        log.addHandler(saying)
+        log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(saying)
+        log.setLevel(level)
+
+
+class _Saying(logging.Handler):
+    """Says what is logged, where progress is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(record.getMessage(), file=sys.stderr)

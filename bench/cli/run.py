@@ -22,7 +22,7 @@ from bench.cli.options import (
     print_json,
     print_rows,
 )
-from bench.cli.progress import Advance, progress
+from bench.cli.progress import Advance, heard, progress
 from bench.errors import JobsFailed, UnknownName, UsageError
 from bench.report.table import Format
 
@@ -159,7 +159,7 @@ def run(
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     tuning = tunings(
         _shots(shots),
-        tune or [CHEAPEST],
+        [name for names in tune or [CHEAPEST] for name in names.split(",")],
         unit=unit.value,
         draw_seeds=range(seeds),
         train_seeds=range(trainings),
@@ -336,7 +336,7 @@ def _execute(
     records: list[Record] = []
     show = Shown(quiet, place.results)
     events = execute(planned, partial(run_job, place), executor, store, fail_fast=fail_fast)
-    with show:
+    with show, heard(quiet):
         for event in events:
             show.event(event)
             if isinstance(event, Finished):
