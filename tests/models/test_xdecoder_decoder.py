@@ -71,9 +71,9 @@ def test_resizing_by_matrices_is_antialiased_bicubic(size):
 
 @pytest.mark.parametrize("size", [(5, 1), (1, 5), (1, 1)])
 def test_resizing_to_one_column_does_not_depend_on_how_the_map_lies_in_memory(size):
-    # Images 32 pixels wide have attention maps of one column. There torch's own resizing confuses
-    # the axes of a map that is not channels-last (seen in 2.13).
-    maps = torch.randn(2, 6, 40, 8, generator=torch.Generator().manual_seed(0))
+    # Images 32 pixels wide have attention maps of one column. There torch's own resizing gives
+    # something else for a map that is not channels-last (seen in 2.13).
+    maps = torch.randn(2, 6, 40, 8, generator=torch.Generator().manual_seed(0)).double()
     last = maps.contiguous(memory_format=torch.channels_last)
     plain = torch.nn.functional.interpolate(
         last, size, mode="bicubic", align_corners=False, antialias=True
