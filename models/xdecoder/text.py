@@ -23,7 +23,7 @@ NORM_EPSILON = 1e-12
 """Of the layer norms: far below torch's own default, as the weights were trained with."""
 _TOKENS_AT_ONCE = 8192
 """Tokens encoded in one batch: enough to keep a device busy, small enough for any memory."""
-_SHARING = 16
+_SHARING = 64
 """So many texts must begin alike for their beginning to be encoded apart."""
 
 

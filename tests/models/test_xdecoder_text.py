@@ -59,7 +59,7 @@ def test_batches_of_one_length_are_cut_without_a_change(monkeypatch):
     torch.testing.assert_close(ENCODER.sentences(TOKENIZER.encode(sentences)), plain(sentences))
 
 
-@pytest.mark.parametrize("sharing", [2, 3, 16])
+@pytest.mark.parametrize("sharing", [2, 3, 64])
 def test_what_texts_begin_with_is_encoded_once_without_a_change(sharing, monkeypatch):
     sentences = [
         template.format(name)
