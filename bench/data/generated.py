@@ -140,20 +140,20 @@ SHAPES = Reader(
 class PhrasesOptions(ScenesOptions):
     """Options of the reader `shapes-phrases`."""
 
-    kind: Kind | None = None
-    """Only phrases of this kind: by what a thing is, or by where it is among others."""
+    kinds: tuple[Kind, ...] = tuple(Kind)
+    """Only phrases of these kinds: by what a thing is, by where it is among others, for stuff."""
 
 
 def _phrases(options: PhrasesOptions, opening: Opening) -> ScenePhrases:
-    return ScenePhrases(options.scenes, opening.protocol.referring, options.kind)
+    return ScenePhrases(options.scenes, opening.protocol.referring, options.kinds)
 
 
 def _pointers(options: PhrasesOptions, opening: Opening) -> ScenePointers:
-    return ScenePointers(options.scenes, opening.protocol.referring, options.kind)
+    return ScenePointers(options.scenes, opening.protocol.referring, options.kinds)
 
 
 SHAPES_PHRASES = Reader(
-    "phrases for single things of scenes",
+    "phrases for single segments of scenes",
     PhrasesOptions,
     images=_images,
     truths={"referring": _pointers},

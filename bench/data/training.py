@@ -8,6 +8,7 @@ from bench.data.joined import AnnotatedImages, CaptionedImages
 from bench.data.order import Source
 from bench.data.pairs import PairFiles, PairStream
 from bench.data.questioned import AskedImages, AskedScenes
+from bench.data.shapes import Kind
 from bench.data.shapes.training import TrainingCrops, TrainingScenes
 from bench.recipe import (
     Annotated,
@@ -33,7 +34,8 @@ def open_source(data: Data, root: Path) -> Source:
 
 
 def _scenes(data: ShapesScenes, root: Path) -> Source:
-    return TrainingScenes(distractors=data.distractors)
+    spoken_of = tuple(kind for kind in Kind if data.stuff_phrases or kind is not Kind.STUFF)
+    return TrainingScenes(distractors=data.distractors, spoken_of=spoken_of)
 
 
 def _crops(data: ShapesCrops, root: Path) -> Source:

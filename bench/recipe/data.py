@@ -151,6 +151,8 @@ class ShapesScenes:
 
     distractors: int = 3
     """Names of nothing that each step's vocabulary has besides."""
+    stuff_phrases: bool = True
+    """Whether phrases are said of stuff too, not of things alone."""
 
     title: ClassVar = "scenes of shapes"
 

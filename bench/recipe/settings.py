@@ -79,5 +79,10 @@ def _following(recipe: Recipe, name: str, value: Any) -> dict[str, Any]:
         return {}
     if recipe.before is None or not recipe.steps:
         return {"epochs": 0.0}
-    share = recipe.before.steps / recipe.steps
-    return {"epochs": 0.0, "before": replace(recipe.before, steps=max(1, round(share * value)))}
+    return {"epochs": 0.0, "before": _scaled(recipe.before, value / recipe.steps)}
+
+
+def _scaled(recipe: Recipe, by: float) -> Recipe:
+    """A recipe so many times as long, and what is trained before it."""
+    before = recipe.before and _scaled(recipe.before, by)
+    return replace(recipe, steps=max(1, round(by * recipe.steps)), before=before)

@@ -56,9 +56,9 @@ class ClassHead(nn.Module):
 
     def logits(
         self,
-        embeddings: Float[Tensor, "batch query width"],
+        embeddings: Float[Tensor, "*batch query width"],
         texts: Float[Tensor, "text width"],
-    ) -> Float[Tensor, "batch query text"]:
+    ) -> Float[Tensor, "*batch query text"]:
         """Class logits against unit text embeddings; the temperature is not clamped here."""
         return self.log_scale.exp() * unit(embeddings, LENGTH_EPSILON) @ texts.T
 

@@ -68,9 +68,11 @@ def places(found):
 
 
 def meant(found, text):
-    """The things a phrase can mean, by its words and the picture alone."""
+    """The segments a phrase can mean, by its words and the picture alone."""
     seen = places(found)
     text = text.removeprefix("the ")
+    if text in found.world.stuff:
+        return {i for i, g in enumerate(found.grounds, len(found.things)) if g.kind == text}
     for words_, holds in RELATIONS.items():
         if words_ in text:
             subject, anchor = text.split(words_)
@@ -86,10 +88,10 @@ def meant(found, text):
 
 @given(numbers, worlds)
 @settings(max_examples=60, deadline=None)
-def test_every_phrase_means_exactly_its_thing(index, world):
+def test_every_phrase_means_exactly_its_segment(index, world):
     found = scene(world, Split.VAL, index)
     for phrase in phrases(found):
-        assert meant(found, phrase.text) == {phrase.thing}, phrase
+        assert meant(found, phrase.text) == {phrase.segment}, phrase
 
 
 @given(numbers)
@@ -105,19 +107,20 @@ def test_a_relation_is_said_only_where_words_alone_are_not_enough(index):
             assert not any(word in phrase.text for word in (*SUPERLATIVES, *RELATIONS))
 
 
-def test_phrases_of_both_kinds_are_plentiful_and_repeatable():
+def test_phrases_of_every_kind_are_plentiful_and_repeatable():
     every = [phrases(scene(STANDARD, Split.VAL, i)) for i in range(100)]
     things = sum(len(scene(STANDARD, Split.VAL, i).things) for i in range(100))
     assert every == [phrases(scene(STANDARD, Split.VAL, i)) for i in range(100)]
-    for kind in Kind:
+    for kind in (Kind.ATTRIBUTE, Kind.RELATION):
         assert sum(p.kind is kind for found in every for p in found) > 1.5 * things
+    assert sum(p.kind is Kind.STUFF for found in every for p in found) >= 100
 
 
 def test_how_many_phrases_is_a_choice():
     found = scene(STANDARD, Split.VAL, 3)
     chosen = phrases(found, attributes=1, relations=0)
-    assert {p.kind for p in chosen} == {Kind.ATTRIBUTE}
-    assert len({p.thing for p in chosen}) == len(chosen)
+    assert {p.kind for p in chosen} == {Kind.ATTRIBUTE, Kind.STUFF}
+    assert len({p.segment for p in chosen}) == len(chosen)
 
 
 def test_everything_said_is_in_the_list_of_words():
@@ -227,5 +230,5 @@ def test_training_never_names_an_unseen_pair():
 def test_an_empty_scene_can_be_talked_about():
     found = scene(replace(STANDARD, things=(0, 0)), Split.VAL, 1)
     assert len(captions(found)) == 5
-    assert phrases(found) == ()
+    assert {p.kind for p in phrases(found)} == {Kind.STUFF}
     assert {q.topic for q in questions(found)} <= {Topic.COUNT, Topic.STUFF}

@@ -204,6 +204,6 @@ def test_on_shapes_it_follows_phrases_that_name_the_colour():
         asked = [p for p in phrases(found) if p.kind is Kind.ATTRIBUTE and colours_in(p.text)]
         (answers,) = Colour().refer([drawing.image], [[p.text for p in asked]])
         for phrase, answer in zip(asked, answers, strict=True):
-            mask, truth = answer.mask_logits.numpy() > 0, drawing.ids == phrase.thing + 1
+            mask, truth = answer.mask_logits.numpy() > 0, drawing.ids == phrase.id
             inside, union = inside + (mask & truth).sum(), union + (mask | truth).sum()
     assert inside / union > 0.4

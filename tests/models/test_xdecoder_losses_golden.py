@@ -79,12 +79,16 @@ def official_values(losses: Losses) -> dict[str, float]:
 
 
 def test_every_loss_of_every_layer_is_the_released_one() -> None:
+    """As near to float64 as the released code's own float32, which is off by up to 1.5e-4.
+
+    Which points are uncertain, and so enter a loss, turns on the last bit.
+    """
     arrays = golden("focalt_losses")
     used = arrays["loss_weights"] > 0
     values = official_values(step()[0])
     assert sorted(values) == sorted(arrays["loss_names"][used])
     found = np.array([values[name] for name in arrays["loss_names"][used]])
-    np.testing.assert_allclose(found, arrays["loss_values"][used], rtol=1e-4)
+    np.testing.assert_allclose(found, arrays["loss_values64"][used], rtol=2e-4)
     assert not arrays["loss_values"][~used].any()
 
 

@@ -28,9 +28,10 @@ def test_every_part_is_shown_and_makes_the_answer(model):
         "qc,chw->qhw", decoded["mask_embeddings"][0], stages["pixel decoder"]["mask_features"][0]
     )
     torch.testing.assert_close(masks, answer.mask_logits, rtol=1e-4, atol=1e-4)
-    classes = model.decoder.classes.logits(
-        decoded["class_embeddings"][0], stages["text"]["classes"]
-    )
+    with torch.inference_mode():
+        classes = model.decoder.classes.logits(
+            decoded["class_embeddings"][0], stages["text"]["classes"]
+        )
     torch.testing.assert_close(classes, answer.class_logits)
 
 

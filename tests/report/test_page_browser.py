@@ -118,6 +118,7 @@ def test_all_pictures_are_shown_and_enlarge(shown):
     assert shown.run(alt) != first
     shown.press("Escape", 27)
     assert not shown.run(f"{enlarged}.open")
+    shown.run("new Promise((done) => setTimeout(done, 100))")  # the close event comes later
     assert shown.run("document.activeElement.className") == "picture"
 
 

@@ -25,6 +25,7 @@ from bench.report.table import (
     print_scores,
     scores_table,
 )
+from bench.store import Store
 
 
 def record(
@@ -96,8 +97,14 @@ def test_no_records_are_an_empty_frame_with_the_same_columns() -> None:
 
 
 def test_results_merge_what_ships_with_what_was_run(tmp_path: Any) -> None:
-    frame = results(tmp_path)
-    assert (frame["source"] != MEASURED).sum() == len(frame)
+    shipped = results(tmp_path)
+    sources = set(shipped["source"])
+    assert {MEASURED, "X-Decoder (CVPR 2023), Tables 1 and 3"} < sources
+    Store(tmp_path).append(record("mine", "shapes", reported=False))
+    merged = results(tmp_path)
+    assert set(merged["run"]) - set(shipped["run"]) == {
+        record("mine", "shapes", reported=False).key
+    }
 
 
 def test_intervals_come_from_whoever_knows_them_else_from_the_record() -> None:

@@ -29,55 +29,55 @@ class _Said:
 
 
 def asked_phrases(
-    found: tuple[Phrase, ...], rule: ReferringRule, kind: Kind | None = None
+    found: tuple[Phrase, ...], rule: ReferringRule, kinds: Sequence[Kind] = tuple(Kind)
 ) -> tuple[Phrase, ...]:
-    """The phrases of a scene that a protocol asks: every one, or one for each thing.
+    """The phrases of a scene that a protocol asks: every one, or one for each segment.
 
     Args:
         found: all phrases of the scene.
-        rule: which of several phrases for one thing are asked.
-        kind: only phrases of this kind; absent: of every kind.
+        rule: which of several phrases for one segment are asked.
+        kinds: only phrases of these kinds.
     """
-    found = tuple(p for p in found if kind in (None, p.kind))
+    found = tuple(p for p in found if p.kind in kinds)
     if rule.expressions is Expressions.ALL:
         return found
-    by_thing: dict[int, list[Phrase]] = {}
+    by_segment: dict[int, list[Phrase]] = {}
     for phrase in found:
-        by_thing.setdefault(phrase.thing, []).append(phrase)
+        by_segment.setdefault(phrase.segment, []).append(phrase)
     if rule.expressions is Expressions.FIRST:
-        return tuple(of_thing[0] for of_thing in by_thing.values())
+        return tuple(said[0] for said in by_segment.values())
     return tuple(
-        Phrase(" ".join(p.text for p in of_thing), of_thing[0].kind, thing)
-        for thing, of_thing in by_thing.items()
+        Phrase(" ".join(p.text for p in said), said[0].kind, segment)
+        for segment, said in by_segment.items()
     )
 
 
 @dataclass(frozen=True)
 class ScenePhrases(_Said):
-    """What is asked of a model that points: phrases for single things."""
+    """What is asked of a model that points: phrases for single segments."""
 
     rule: ReferringRule
-    kind: Kind | None = None
+    kinds: tuple[Kind, ...] = tuple(Kind)
 
     def read(self, id: str) -> tuple[str, ...]:
         """The phrases of one scene."""
         found = phrases(self.scenes.drawn(id)[0])
-        return tuple(p.text for p in asked_phrases(found, self.rule, self.kind))
+        return tuple(p.text for p in asked_phrases(found, self.rule, self.kinds))
 
 
 @dataclass(frozen=True)
 class ScenePointers(_Said):
-    """The visible part of the thing that each phrase means."""
+    """The visible part of the segment that each phrase means."""
 
     rule: ReferringRule
-    kind: Kind | None = None
+    kinds: tuple[Kind, ...] = tuple(Kind)
 
     def read(self, id: str, size: tuple[int, int]) -> tuple[Mask, ...]:
         """One mask a phrase, in the order of `ScenePhrases`."""
         scene, drawing = self.scenes.drawn(id)
         return tuple(
-            Mask.encode(np.asarray(drawing.ids == phrase.thing + 1))
-            for phrase in asked_phrases(phrases(scene), self.rule, self.kind)
+            Mask.encode(np.asarray(drawing.ids == phrase.id))
+            for phrase in asked_phrases(phrases(scene), self.rule, self.kinds)
         )
 
     def count(self, truth: tuple[Mask, ...]) -> int:

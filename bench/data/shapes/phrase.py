@@ -1,4 +1,4 @@
-"""Phrases that point at exactly one thing of a scene, by what it is or by where it is."""
+"""Phrases that point at exactly one segment of a scene, by what it is or by where it is."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,15 +21,23 @@ class Kind(StrEnum):
     """What the thing is: its shape, colour, texture."""
     RELATION = "relation"
     """Where it is among others, or how large."""
+    STUFF = "stuff"
+    """What kind of stuff it is."""
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A phrase and the one thing it can mean, by its number in the scene."""
+    """A phrase and the one segment it can mean."""
 
     text: str
     kind: Kind
-    thing: int
+    segment: int
+    """Its number in the scene from 0: things first, then grounds."""
+
+    @property
+    def id(self) -> int:
+        """What the segment is in a drawing of the scene."""
+        return self.segment + 1
 
 
 @dataclass(frozen=True)
@@ -53,9 +61,10 @@ def sights(scene: Scene) -> tuple[Sight, ...]:
 
 
 def phrases(scene: Scene, *, attributes: int = 2, relations: int = 2) -> tuple[Phrase, ...]:
-    """Up to so many phrases of each kind for each thing; the same ones whenever asked.
+    """Up to so many phrases of each kind for each thing, and one for each kind of stuff.
 
-    A thing that nothing can tell apart from its twins gets none.
+    They are the same ones whenever asked. A thing that nothing can tell apart from its twins gets
+    none.
     """
     stream, seen = scene.stream("phrases"), sights(scene)
     unique = [unique_descriptions(scene, i) for i in range(len(scene.things))]
@@ -67,6 +76,8 @@ def phrases(scene: Scene, *, attributes: int = 2, relations: int = 2) -> tuple[P
         ):
             texts = list(dict.fromkeys(texts))
             chosen += [Phrase(t, kind, i) for t in stream.sample(texts, min(most, len(texts)))]
+    grounds = enumerate(scene.grounds, start=len(scene.things))
+    chosen += [Phrase(f"the {ground.kind}", Kind.STUFF, i) for i, ground in grounds]
     return tuple(chosen)
 
 

@@ -16,7 +16,7 @@ from bench.data.order import Order
 from bench.data.shapes.caption import captions
 from bench.data.shapes.draw import Drawing, draw
 from bench.data.shapes.naming import Naming, by_colour, by_pair, by_shape
-from bench.data.shapes.phrase import phrases
+from bench.data.shapes.phrase import Kind, phrases
 from bench.data.shapes.scene import Scene, scene
 from bench.data.shapes.words import Description, plural
 from bench.data.shapes.world import DISTRACTORS, STANDARD, Split, World
@@ -34,6 +34,8 @@ class TrainingScenes:
     world: World = STANDARD
     distractors: int = 3
     """Names of nothing that each step's vocabulary has besides."""
+    spoken_of: tuple[Kind, ...] = tuple(Kind)
+    """The kinds of phrases there are."""
     shares: tuple[float, float, float] = (0.45, 0.45, 0.1)
     """How often things are named by shape, by colour and shape, by colour."""
 
@@ -50,7 +52,7 @@ class TrainingScenes:
         """Those scenes, under names drawn for this step."""
         naming = self._naming(chance)
         return Examples(
-            tuple(_example(scene(self.world, Split.TRAIN, index), naming) for index in places),
+            tuple(self._example(scene(self.world, Split.TRAIN, index), naming) for index in places),
             naming.vocabulary,
         )
 
@@ -60,19 +62,18 @@ class TrainingScenes:
         naming = of[chance.choice(len(of), p=self.shares)]
         return naming.with_absent(chance.choice(DISTRACTORS, self.distractors, replace=False))
 
-
-def _example(found: Scene, naming: Naming) -> Example:
-    drawing, said = draw(found), captions(found)
-    labels = naming.labels(found)
-    pointed = (Pointed((p.text,), drawing.ids == p.thing + 1) for p in phrases(found))
-    return Example(
-        drawing.image,
-        drawing.ids,
-        tuple(Segment(id, label) for id, label in enumerate(labels, 1) if label != VOID),
-        tuple(pointed),
-        said,
-        tuple(_nouns(caption, found.world) for caption in said),
-    )
+    def _example(self, found: Scene, naming: Naming) -> Example:
+        drawing, said = draw(found), captions(found)
+        labels = naming.labels(found)
+        spoken = (p for p in phrases(found) if p.kind in self.spoken_of)
+        return Example(
+            drawing.image,
+            drawing.ids,
+            tuple(Segment(id, label) for id, label in enumerate(labels, 1) if label != VOID),
+            tuple(Pointed((p.text,), drawing.ids == p.id) for p in spoken),
+            said,
+            tuple(_nouns(caption, found.world) for caption in said),
+        )
 
 
 def _nouns(caption: str, world: World) -> tuple[str, ...]:

@@ -10,7 +10,7 @@
 
 from models.xdecoder.recipes.ablations import ABLATIONS
 from models.xdecoder.recipes.finetuning import FINETUNING
-from models.xdecoder.recipes.nano import CROPS, NANO
+from models.xdecoder.recipes.nano import CROPS, NANO, PHRASES
 from models.xdecoder.recipes.pretraining import PRETRAIN, PRETRAIN_B, PRETRAIN_L, RELEASED
 from models.xdecoder.training import learner
 
@@ -19,6 +19,7 @@ RECIPES = {
     for recipe in (
         NANO,
         CROPS,
+        PHRASES,
         PRETRAIN,
         PRETRAIN_B,
         PRETRAIN_L,
