@@ -60,21 +60,23 @@ def as_asked(long: pd.DataFrame, about: Shown, search: catalog.Search = ()) -> p
     """The rows that suites and datasets by name mean.
 
     A suite says which words its datasets are asked with; rows with others are left out. Rows on
-    another split than is meant are about `dataset/split`, or left out where a mean is wanted.
+    another split than is meant, or than is meant first, are about `dataset/split`; those on a split
+    that is not meant at all are left out where a mean is wanted.
     """
     known, kept = catalog.datasets(search), [long[~long["dataset"].isin(about.datasets)]]
-    for member in about.members:
-        rows = long[long["dataset"] == member.dataset]
+    for dataset in about.datasets:
+        members = [member for member in about.members if member.dataset == dataset]
+        rows = long[long["dataset"] == dataset]
         if about.of_suite:
-            rows = rows[rows["vocabulary"] == (member.vocabulary or "")].assign(vocabulary="")
-        if member.dataset in known:
-            split, _ = catalog.dataset(member.dataset, search).split(member.split)
-            others = rows["split"] != split
+            words = {member.vocabulary or "" for member in members}
+            rows = rows[rows["vocabulary"].isin(words)].assign(vocabulary="")
+        if dataset in known:
+            spec = catalog.dataset(dataset, search)
+            splits = [spec.split(member.split)[0] for member in members]
             if about.mean_of:
-                rows = rows[~others]
-            else:
-                told = rows["dataset"] + "/" + rows["split"]
-                rows = rows.assign(dataset=rows["dataset"].where(~others, told))
+                rows = rows[rows["split"].isin(splits)]
+            told = rows["dataset"] + "/" + rows["split"]
+            rows = rows.assign(dataset=rows["dataset"].where(rows["split"] == splits[0], told))
         kept.append(rows)
     return pd.concat(kept)
 

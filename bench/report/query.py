@@ -181,7 +181,7 @@ def _ordered(long: pd.DataFrame, about: Shown, *, grouped: bool) -> list[str]:
     """The datasets of a table in order, other splits behind the usual one."""
     there = [str(name) for name in long["dataset"].unique()]
     found = []
-    for dataset in dict.fromkeys(about.datasets):
+    for dataset in about.datasets:
         found += [dataset] if dataset in there or not grouped else []
         found += [name for name in there if name.startswith(f"{dataset}/")]
     return found

@@ -38,7 +38,7 @@ OTHERS: dict[str, tuple[str, str, str]] = {
     "coco-retrieval": ("shapes-retrieval", "val", "500 scenes of five captions"),
     "flickr30k-retrieval": ("shapes-retrieval", "unseen", "500 scenes rich in unseen pairs"),
     "coco-caption": ("shapes-caption", "val", "500 scenes of five captions"),
-    "refcocog": ("shapes-referring", "val", "phrases that each mean one thing of 500 scenes"),
+    "refcocog": ("shapes-referring", "things", "phrases that each mean one thing of 500 scenes"),
 }
 
 SCORES: Mapping[tuple[str, str], tuple[str, ...]] = {

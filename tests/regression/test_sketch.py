@@ -49,9 +49,8 @@ def test_another_order_of_labels_is_far_off(order):
     then = np.random.default_rng(0).integers(0, 6, (40, 40))
     now = np.array(order)[then]
     moved = float((now != then).mean())
-    assert distance(sketch(now), sketch(then)) == pytest.approx(
-        moved, rel=0.6
-    )  # over all 720 orders
+    # So near over all 720 orders.
+    assert distance(sketch(now), sketch(then)) == pytest.approx(moved, rel=0.6)
 
 
 def test_equal_bits_are_no_distance_apart_however_integers_are_stored():
