@@ -24,5 +24,5 @@ def test_a_split_keeps_its_name_whoever_ran_the_other(split: str) -> None:
 
 def test_a_split_that_a_mean_does_not_ask_for_is_left_out() -> None:
     wild = "shapes-in-the-wild-harbour"
-    found = as_asked(rows("valid", "train", dataset=wild), shown(["shapes-in-the-wild"]))
-    assert list(found["split"]) == ["valid"]
+    found = as_asked(rows("val", "train", dataset=wild), shown(["shapes-in-the-wild"]))
+    assert list(found["split"]) == ["val"]
