@@ -1,7 +1,7 @@
 """Every record that is known here, and what is kept of its images.
 
-Records stand in results folders: a person's own, others' that they name, and one that ships with
-the package (`results/measured`, laid out as any other). Published numbers have no folder.
+Records stand in results folders: a person's own, others' that they name, and those that ship with
+the package (`bench.store.shipped`, laid out as any other). Published numbers have no folder.
 """
 
 import zlib
@@ -108,11 +108,16 @@ class Shelf:
         images = f"{zlib.crc32(ids.encode()):08x}"
         return {name: Drawn(of_score, images) for name, of_score in values.items()}
 
-    def export(self, records: Iterable[Record], folder: Path) -> int:
+    def export(self, records: Iterable[Record], folder: Path, *, images: bool = True) -> int:
         """Copy whole measured runs, with statistics and intervals, into another results folder.
 
         Runs of the same system on the same dataset that lie there give way. Gives how many were
         copied.
+
+        Args:
+            records: the runs; published ones and partial ones are left out.
+            folder: where to.
+            images: whether statistics and intervals are copied, or records alone.
 
         Raises:
             StoreError: the folder cannot be written to.
@@ -121,7 +126,7 @@ class Shelf:
         there, new = Store(folder), {_asked(record) for record in chosen}
         kept = [record for record in there.records() if _asked(record) not in new]
         gone = {record.key for record in there.records()} - {record.key for record in kept}
-        for record in chosen:
+        for record in chosen if images else ():
             self.intervals(record)  # so that they are computed by now
             self._kept[record.key][1].copy_run(record.key, there)
         there.replace_records([*kept, *chosen])

@@ -229,12 +229,19 @@ def published() -> tuple[Record, ...]:
     """
     from bench import reported
 
-    return (*reported.distinct(), *reference().records())
+    return (*reported.distinct(), *(record for of in shipped() for record in of.records()))
 
 
-def reference() -> Store:
-    """Our own runs on the embedded world, which ship with the package: a folder like any other."""
-    return Store(Path(str(files("results"))) / "measured")
+def shipped() -> tuple[Store, ...]:
+    """Our own runs on the embedded world, which ship with the package: folders like any other.
+
+    `results/measured` has those of leaderboards; `results/few-shot` a folder for each dataset of a
+    sweep, of records alone.
+    """
+    home = Path(str(files("results")))
+    sweeps = home / "few-shot"
+    folders = sorted(sweeps.iterdir()) if sweeps.is_dir() else []
+    return tuple(map(Store, (home / "measured", *(f for f in folders if f.is_dir()))))
 
 
 # --- files ---------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import shutil
+from collections import Counter
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from bench.report.query import Grouping, Query, answer
 from bench.report.selection import Selection
 from bench.report.table import Format
 from bench.shelf import Shelf
-from bench.store import Store, reference
+from bench.store import Store, shipped
 
 ROOT = Path(__file__).parent.parent
 TABLE2 = [
@@ -77,9 +79,9 @@ def test_a_command_that_fails_in_a_file_says_why() -> None:
 
 
 def test_shipped_runs_are_whole_small_and_have_their_images() -> None:
-    store = reference()
+    store = shipped()[0]
     records = store.records()
-    assert {record.model.name for record in records} >= {"colour"}
+    assert {record.model.name for record in records} == {"colour", "xdecoder-nano"}
     for record in records:
         assert not record.partial
         assert not record.reported
@@ -87,8 +89,28 @@ def test_shipped_runs_are_whole_small_and_have_their_images() -> None:
     assert all(f.stat().st_size < 1_000_000 for f in store.folder.rglob("*") if f.is_file())
 
 
+def test_a_whole_sweep_ships_as_records_alone() -> None:
+    folders = shipped()[1:]
+    records = [record for store in folders for record in store.records()]
+    suite = {member.dataset for member in catalog.suite("shapes-in-the-wild").members}
+    assert {record.dataset.name for record in records} == suite
+    asked = Counter((r.tuning.strategy, r.tuning.shots) for r in records if r.tuning)
+    assert set(asked) == set(
+        product(("class-embedding", "prompt", "decoder"), ("1", "3", "5", "10"))
+    )
+    assert set(asked.values()) == {3 * len(suite)}
+    sizes = [f.stat().st_size for store in folders for f in store.folder.rglob("*")]
+    assert max(sizes) < 1_000_000
+
+
+def test_records_are_exported_without_images_where_they_are_not_wanted(tmp_path: Path) -> None:
+    shelf = Shelf(shipped()[:1], published=False)
+    assert shelf.export(shelf.records[:2], tmp_path, images=False) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["records.jsonl"]
+
+
 def test_exported_runs_are_a_results_folder(tmp_path: Path) -> None:
-    shelf = Shelf((reference(),), published=False)
+    shelf = Shelf(shipped()[:1], published=False)
     assert shelf.export(shelf.records[:2], tmp_path) == 2
     copied = Store(tmp_path)
     assert copied.records() == shelf.records[:2]
@@ -100,7 +122,7 @@ def test_exported_runs_are_a_results_folder(tmp_path: Path) -> None:
 
 
 def test_a_newer_run_of_a_system_takes_the_place_of_the_exported_one(tmp_path: Path) -> None:
-    shelf = Shelf((reference(),), published=False)
+    shelf = Shelf(shipped()[:1], published=False)
     (first, *_) = shelf.records
     old = first.model_copy(update={"key": "0" * 16})
     Store(tmp_path).append(old)
@@ -109,10 +131,10 @@ def test_a_newer_run_of_a_system_takes_the_place_of_the_exported_one(tmp_path: P
 
 
 def test_of_two_folders_the_first_counts(tmp_path: Path) -> None:
-    record = reference().records()[0]
+    record = shipped()[0].records()[0]
     changed = record.model_copy(update={"notes": ("mine",)})
     Store(tmp_path).append(changed)
-    kept = {r.key: r for r in Shelf((Store(tmp_path), reference()), published=False).records}
+    kept = {r.key: r for r in Shelf((Store(tmp_path), *shipped()), published=False).records}
     assert kept[record.key].notes == ("mine",)
 
 
@@ -125,7 +147,7 @@ def test_openvocab_has_the_columns_of_table_2_in_their_order() -> None:
 
 
 def test_a_run_of_the_suite_has_them_too(tmp_path: Path) -> None:
-    one = reference().records()[0]
+    one = shipped()[0].records()[0]
     asked = {"semantic": {"mIoU": one.scores["semantic"]["mIoU"]}}
     made = [
         one.model_copy(

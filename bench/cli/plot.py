@@ -97,10 +97,10 @@ class _Asked:
     def shelf(self) -> "Shelf":
         """All records there are, a person's own before those that ship."""
         from bench.shelf import Shelf
-        from bench.store import Store, reference
+        from bench.store import Store, shipped
 
         own = [] if self.results is None else [Store(self.results)]
-        return Shelf((*own, *([reference()] if self.shipped else [])), self.published)
+        return Shelf((*own, *(shipped() if self.shipped else ())), self.published)
 
     @cached_property
     def named(self) -> list[str]:

@@ -235,10 +235,10 @@ class _Others:
     def _measured(self) -> "tuple[Measurements, ...]":
         """What was measured by this person, and what ships with the package."""
         from bench.measured import Measurements
-        from bench.store import Store, reference
+        from bench.store import Store, shipped
 
-        own = Measurements(Store(self._place.results))
-        return (own, Measurements(reference())) if self._shipped else (own,)
+        stores = Store(self._place.results), *(shipped() if self._shipped else ())
+        return tuple(map(Measurements, stores))
 
     def _found(self, compared: "Comparison") -> "Found":
         from bench.reproduction.comparison import value_of
@@ -281,10 +281,10 @@ class _Others:
         """Tables 13 to 15 in their own layout."""
         from bench import reported
         from bench.cli.layouts import Layout, show_layout
-        from bench.store import Store, reference
+        from bench.store import Store, shipped
 
-        own = [*Store(self._place.results).records()]
-        measured = [*(reference().records() if self._shipped else ()), *own]
+        stores = *(shipped() if self._shipped else ()), Store(self._place.results)
+        measured = [record for store in stores for record in store.records()]
         kept = [r for r in measured if not r.tuning or r.tuning.strategy == FEW_SHOT[name]]
         records = [*reported.table(name).records(), *kept]
         lines = self._compared(name).lines

@@ -85,6 +85,9 @@ def table(
         Path | None,
         typer.Option(help="Copy the runs on the table, with their statistics, to this folder."),
     ] = None,
+    export_images: Annotated[
+        bool, typer.Option(help="Whether statistics are copied, or records alone.")
+    ] = True,
     update: Annotated[
         Path | None, typer.Option(help="Make the tables in a Markdown file anew; see the docs.")
     ] = None,
@@ -134,7 +137,7 @@ def table(
     _show(found, by, table_format)
     note(f"{len(found.runs)} records", quiet=quiet)
     if export is not None:
-        note(f"{shelf.export(found.runs, export)} runs copied to {export}", quiet=quiet)
+        note(f"{shelf.export(found.runs, export, images=export_images)} runs copied to {export}", quiet=quiet)
 
 
 def _shelf(
@@ -142,10 +145,10 @@ def _shelf(
 ) -> "Shelf":
     """All records there are, a person's own before others'."""
     from bench.shelf import Shelf
-    from bench.store import Store, reference
+    from bench import store
 
     folders = [*([] if results is None else [results]), *also]
-    stores = [*map(Store, folders), *([reference()] if shipped else [])]
+    stores = [*map(store.Store, folders), *(store.shipped() if shipped else ())]
     return Shelf(tuple(stores), published)
 
 
