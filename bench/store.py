@@ -139,6 +139,8 @@ class Store:
 
     def replace_records(self, records: Sequence[Record]) -> None:
         """Put other records in the place of all that are there: for folders of chosen runs."""
+        with explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         _replace(self._records, "".join(f"{record.line()}\n" for record in records).encode())
 
     def drop_run(self, key: str) -> None:

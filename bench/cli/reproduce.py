@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 EMBEDDED = "xdecoder-nano"
 """The model of the embedded world."""
-STEPS, BEFORE = 400, 1500
+STEPS, BEFORE = 300, 1000
 """The budget of trainings in miniature: steps of a recipe, and of what all begin on."""
 BATCH = 16
 """Images asked together: two to five times as fast as one by one, for pictures this small."""

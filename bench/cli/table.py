@@ -137,15 +137,16 @@ def table(
     _show(found, by, table_format)
     note(f"{len(found.runs)} records", quiet=quiet)
     if export is not None:
-        note(f"{shelf.export(found.runs, export, images=export_images)} runs copied to {export}", quiet=quiet)
+        count = shelf.export(found.runs, export, images=export_images)
+        note(f"{count} runs copied to {export}", quiet=quiet)
 
 
 def _shelf(
     results: Path | None, also: Iterable[Path], *, shipped: bool, published: bool
 ) -> "Shelf":
     """All records there are, a person's own before others'."""
-    from bench.shelf import Shelf
     from bench import store
+    from bench.shelf import Shelf
 
     folders = [*([] if results is None else [results]), *also]
     stores = [*map(store.Store, folders), *(store.shipped() if shipped else ())]

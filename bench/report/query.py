@@ -11,7 +11,7 @@ from bench import catalog, tasks
 from bench.errors import UnknownName, UsageError
 from bench.record import Record
 from bench.report.columns import Shown, as_asked, shown, stated_columns
-from bench.report.frame import COLUMN, SUITE, Column, Interval, leaderboard, scores
+from bench.report.frame import COLUMN, SUITE, SYSTEM, Column, Interval, leaderboard, scores
 from bench.report.leaderboard import leaderboard_table
 from bench.report.selection import Selection
 from bench.report.table import Table
@@ -112,11 +112,16 @@ def _about(query: Query, shelf: Shelf) -> Shown:
 def _with_bounds(
     long: pd.DataFrame, records: dict[str, Record], query: Query, shelf: Shelf
 ) -> pd.DataFrame:
-    """The same with intervals, computed only of what is on the table."""
+    """The same with intervals, computed only of what is on the table, and stands there alone.
+
+    What is a mean over seeds has a spread in their place.
+    """
     if not query.intervals:
         return long
+    alone = ~long.duplicated([*SYSTEM, "split", *COLUMN], keep=False)
     known: dict[tuple[str, str, str], Interval] = {}
-    for key, record in records.items():
+    for key in dict.fromkeys(long.loc[alone, "run"]):
+        record = records[key]
         for (task, name), found in shelf.intervals(record).items():
             known[key, task, name] = (found.low, found.high)
     rows = zip(long["run"], long["task"], long["score"], strict=True)
