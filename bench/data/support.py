@@ -14,7 +14,7 @@ from hashlib import sha256
 from itertools import islice
 
 from bench.data.dataset import Dataset
-from bench.errors import DataError, UnknownName, UsageError
+from bench.errors import DataError, UsageError
 from bench.spec import DatasetSpec
 from bench.types import Panoptic, TrueInstances
 
@@ -52,7 +52,7 @@ def usable_splits(spec: DatasetSpec, shots: str, unit: str) -> tuple[str, ...]:
     A released set has its own number of shots, and is drawn from for fewer.
 
     Raises:
-        UnknownName: the dataset has no split to tune on.
+        UsageError: the dataset has no split to tune on.
     """
     released = {int(found[1]): name for name in spec.splits if (found := RELEASED.fullmatch(name))}
     fitting = [
@@ -61,7 +61,11 @@ def usable_splits(spec: DatasetSpec, shots: str, unit: str) -> tuple[str, ...]:
         if unit == Unit.IMAGES and shots != ALL and int(shots) <= size
     ]
     if TRAIN not in spec.splits and not fitting:
-        raise UnknownName(f"split of '{spec.name}'", TRAIN, spec.splits)
+        raise UsageError(
+            f"'{spec.name}' has no images to tune on: shots are drawn from a part '{TRAIN}', and it "
+            f"has {', '.join(spec.splits)}. Put some of its images, with their annotations, into a "
+            f"'{TRAIN}' beside them."
+        )
     return (*fitting, *((TRAIN,) if TRAIN in spec.splits else ()))
 
 
