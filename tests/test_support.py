@@ -142,7 +142,7 @@ def test_every_segmentation_in_the_wild_has_images_to_tune_on() -> None:
 
 
 def test_a_dataset_without_anything_to_tune_on_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="'tiny' has no images to tune on: .* it has val\\."):
+    with pytest.raises(UsageError, match=r"'tiny' has no images to tune on: .* it has val\."):
         usable_splits(spec_of(tmp_path, "val"), "1", "images")
     captions = catalog.dataset("coco-caption")
     with pytest.raises(UsageError, match="no objects to tune on"):

@@ -62,9 +62,9 @@ def usable_splits(spec: DatasetSpec, shots: str, unit: str) -> tuple[str, ...]:
     ]
     if TRAIN not in spec.splits and not fitting:
         raise UsageError(
-            f"'{spec.name}' has no images to tune on: shots are drawn from a part '{TRAIN}', and it "
-            f"has {', '.join(spec.splits)}. Put some of its images, with their annotations, into a "
-            f"'{TRAIN}' beside them."
+            f"'{spec.name}' has no images to tune on: shots are drawn from a part '{TRAIN}', and "
+            f"it has {', '.join(spec.splits)}. Put some of its images, with their annotations, "
+            f"into a '{TRAIN}' beside them."
         )
     return (*fitting, *((TRAIN,) if TRAIN in spec.splits else ()))
 
