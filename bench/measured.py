@@ -36,17 +36,19 @@ class Measurement:
 
 
 class Measurements:
-    """The whole, measured records of a results folder, found by what they are of."""
+    """The whole, measured records of results folders, found by what they are of."""
 
-    def __init__(self, store: Store, search: catalog.Search = ()) -> None:
-        self._store = store
+    def __init__(self, *stores: Store, search: catalog.Search = ()) -> None:
         self._search = search
         self._suites = catalog.suites(search)
         self._records: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
-        for record in store.records():
-            if not record.reported and not record.partial and _own_words(record, search):
-                place = (record.model.name, record.dataset.name, record.dataset.split)
-                self._records[place].append(record)
+        self._stores: dict[str, Store] = {}
+        for store in stores:
+            for record in store.records():
+                if not record.reported and not record.partial and _own_words(record, search):
+                    place = (record.model.name, record.dataset.name, record.dataset.split)
+                    self._records[place].append(record)
+                    self._stores[record.key] = store
 
     @property
     def models(self) -> frozenset[str]:
@@ -100,7 +102,7 @@ class Measurements:
         return Measurement(fmean(draws), bounds, runs[0].protocol.name, keys)
 
     def _bounds(self, record: Record, task: str, score: str) -> Bounds | None:
-        found = record_intervals(record, self._store).get((task, score))
+        found = record_intervals(record, self._stores[record.key]).get((task, score))
         if found is None:
             return record.scores[task][score].interval
         return None if math.isnan(found.low) else (found.low, found.high)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -272,9 +273,19 @@ def test_the_doctor_reports_this_installation(bench):
     assert "datasets" in found["catalogue"]["found"]
 
 
-def test_plain_progress_tells_rate_and_time_left():
-    from io import StringIO
+def test_the_time_left_goes_by_the_images_after_the_first():
+    """Before it a model is loaded and tuned."""
+    out, now = StringIO(), iter([0.0, 100.0, 112.0, 124.0, 124.0])
+    lines = PlainLines("job", 10, file=out, clock=lambda: next(now))
+    for _ in range(3):
+        lines.advance()
+    assert out.getvalue().splitlines()[1:] == [
+        "job: 2/10, 12.0 s each, 1 min 36 s left",
+        "job: 3/10, 12.0 s each, 1 min 24 s left",
+    ]
 
+
+def test_plain_progress_tells_rate_and_time_left():
     now, out = iter([0.0, 11.0, 11.0, 11.0, 12.0, 12.0]), StringIO()
     lines = PlainLines("job", total=4, done=1, file=out, clock=lambda: next(now))
     lines.advance()

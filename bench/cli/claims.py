@@ -60,7 +60,7 @@ def claims(
 
     search = tuple(specs or ())
     found = chosen(targets or (), search)
-    measurements = Measurements(Store(results), search)
+    measurements = Measurements(Store(results), search=search)
     if model is not None and model not in measurements.models:
         advice = nearest(model, measurements.models)
         meant = f" Did you mean {' or '.join(map(repr, advice))}?" if advice else ""

@@ -62,7 +62,11 @@ def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
 
 
 class PlainLines:
-    """Progress for logs and pipes: a line now and then, and one at the end."""
+    """Progress for logs and pipes: a line now and then, and one at the end.
+
+    Before the first image a model may be loaded or tuned and names encoded: the time that is left
+    goes by the images after it, as soon as there is one.
+    """
 
     def __init__(
         self,
@@ -76,14 +80,18 @@ class PlainLines:
         self._title, self._total, self._before, self._now = title, total, done, done
         self._file = file or sys.stderr
         self._clock = clock
-        self._start = self._last = clock()
+        self._start = self._last = self._first = clock()
 
     def advance(self) -> None:
         """One more image is done."""
         self._now += 1
-        if self._clock() - self._last >= EVERY:
-            self._last = self._clock()
-            rate = self._rate()
+        now = self._clock()
+        count, since = self._now - self._before, self._first
+        if count == 1:
+            self._first, since = now, self._start
+        if now - self._last >= EVERY:
+            self._last = now
+            rate = max(count - 1, 1) / (now - since) if now > since else 0.0
             left = duration((self._total - self._now) / rate) if rate else "unknown time"
             self._say(f"{self._now}/{self._total}, {pace(rate)}, {left} left")
 

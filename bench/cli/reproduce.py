@@ -237,8 +237,8 @@ class _Others:
         from bench.measured import Measurements
         from bench.store import Store, shipped
 
-        stores = Store(self._place.results), *(shipped() if self._shipped else ())
-        return tuple(map(Measurements, stores))
+        own = Measurements(Store(self._place.results))
+        return (own, Measurements(*shipped())) if self._shipped else (own,)
 
     def _found(self, compared: "Comparison") -> "Found":
         from bench.reproduction.comparison import value_of

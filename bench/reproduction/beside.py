@@ -91,8 +91,10 @@ def about(compared: Comparison, found: Found) -> Iterator[str]:
             (line.claim.record.dataset.name, line.asked.dataset, line.tuning is not None)
             for line in compared.lines
         }
-        for theirs, ours, tuned in sorted(pairs):
-            yield f"{ours} stands for {theirs}: {why(theirs, tuned=tuned)}."
+        said = (
+            f"{ours} stands for {of}: {why(of, tuned=tuned)}." for of, ours, tuned in sorted(pairs)
+        )
+        yield from dict.fromkeys(said)
         yield "Finetuned numbers stand beside those of the model as it is: it is not finetuned."
     if compared.printed.about:
         yield compared.printed.about
