@@ -86,6 +86,9 @@ class Card:
     trained_on: tuple[str, ...] = ()
     protocol: str = ""
     """The protocol card it is meant to be scored under; empty: as the dataset says."""
+    like: str = ""
+    """The dataset as whose images pictures of no dataset are shown to it, and whose classes it is
+    asked about where nobody names any; empty: none."""
     reported: tuple[Reported, ...] = ()
     about: str = ""
     parts: Mapping[str, HubRepository] = field(default_factory=dict)

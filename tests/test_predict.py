@@ -17,6 +17,7 @@ from bench.compose import (
     find_region,
     retrieve_region,
 )
+from bench.data import shapes
 from bench.errors import AnswerFailed, CannotDo, DataMissing, ExtraMissing, UnknownName, UsageError
 from bench.frames import Frame, frames
 from bench.metrics.rle import decompress
@@ -491,6 +492,19 @@ def test_every_task_of_an_untrained_model_says_that_it_is_untrained(picture, tmp
     assert len(written) == len(TASKS) - 2
     for path in written:
         assert "noise" in json.loads(path.read_text("utf-8"))["notes"][0]
+
+
+def test_a_model_is_asked_as_its_card_says_where_nobody_says_how(tmp_path):
+    found = shapes.scene(shapes.STANDARD, shapes.Split.VAL, 4)
+    Pillow.fromarray(shapes.draw(found).image).save(tmp_path / "scene.png")
+    asked = [tmp_path / "scene.png", "--model", "xdecoder-nano", "--no-pictures", "--json"]
+    named = ["--classes", "heart,square,triangle", "--stuff", "wood"]
+    for words in ([], ["--like", "shapes"], named):
+        result = run(*asked, *words, "--out", tmp_path / "o")
+        assert result.exit_code == 0, result.output
+        (said,) = json.loads(result.stdout)
+        names = {segment["name"] for segment in said["segments"]}
+        assert names >= {thing.shape for thing in found.things}
 
 
 @pytest.mark.parametrize(

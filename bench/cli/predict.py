@@ -42,7 +42,10 @@ def predict(
     ] = None,
     like: Annotated[
         str | None,
-        typer.Option(help="Ask as this dataset is asked: its vocabulary, its size of images."),
+        typer.Option(
+            help="Ask as this dataset is asked: its vocabulary, its size of images. Without it as "
+            "the model's card says, if it does."
+        ),
     ] = None,
     phrase: Annotated[
         list[str] | None, typer.Option(help="What to point at (referring, region-caption, edit).")
@@ -97,6 +100,7 @@ def predict(
     settings |= {"precision": precision} if precision != "float32" else {}
     settings |= {"compile": True} if compile else {}
     own = catalog.model(name).card
+    like = like or (own.like if own else None) or None
     card = catalog.protocol(protocol or (own and own.protocol) or DEFAULT_PROTOCOL, search)
     request = Request(
         tuple(task or ["panoptic"]),

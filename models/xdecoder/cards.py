@@ -160,6 +160,7 @@ _ALL = (
         weights=ShippedFile("models.xdecoder", "nano.safetensors"),
         licence="Apache-2.0",
         trained_on=("shapes",),
+        like="shapes",
         about=(
             "Trained on the embedded world `shapes` by `bench train nano-phrases --processes 2`, "
             "seed 0, in about an hour and three quarters on two cores: crops, scenes, then more "

@@ -5,6 +5,7 @@ encoder is causal, so nothing behind that token can matter, and nothing is padde
 """
 
 import html
+import logging
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,6 +18,10 @@ from models.xdecoder.config import CLIP_VOCABULARY
 
 _START, _END = 49406, 49407
 _SPECIAL = re.compile(r"(<\|startoftext\|>|<\|endoftext\|>)", re.IGNORECASE)
+
+_LOG = logging.getLogger(__name__)
+SHOWN = 12
+"""At most so many words of those that a model does not know are listed."""
 
 _HUB_REPOSITORY = "openai/clip-vit-base-patch32"
 _HUB_REVISION = "3d74acf9a28c67741b2f4f2ea7635f0aaf6f0268"
@@ -101,6 +106,8 @@ def cleaned(text: str) -> str:
 class WordTokenizer:
     """Whole lower-case words and punctuation marks of a short list; others are one unknown token.
 
+    Words that are not in the list are logged, each once.
+
     >>> tokenizer = WordTokenizer(["a", "red", "box"])
     >>> tokenizer.encode(["A red box", "a dog"])
     [[0, 3, 4, 5, 1], [0, 3, 2, 1]]
@@ -117,6 +124,7 @@ class WordTokenizer:
         from tokenizers import models, normalizers, pre_tokenizers
 
         self.context = context
+        self._missed: set[str] = set()
         self._words = ["<start>", "<end>", "<unknown>", *words]
         ids = {word: id for id, word in enumerate(self._words)}
         if len(ids) != len(self._words):
@@ -135,6 +143,16 @@ class WordTokenizer:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """See `Tokenizer.encode`."""
         encodings = self._pipeline.encode_batch(list(texts), add_special_tokens=False)
+        missed = {
+            text[slice(*place)].lower()
+            for text, encoding in zip(texts, encodings, strict=True)
+            for id, place in zip(encoding.ids, encoding.offsets, strict=True)
+            if id == self.unknown
+        } - self._missed
+        if missed:
+            self._missed |= missed
+            words = ", ".join(sorted(missed)[:SHOWN]) + (", …" if len(missed) > SHOWN else "")
+            _LOG.warning("the model was never taught these words, all are one to it: %s", words)
         return [_closed([self.start, *e.ids], self.end, self.context) for e in encodings]
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -89,3 +89,14 @@ def test_the_hubs_vocabulary_gives_the_released_ids():
 def test_a_word_listed_twice_is_refused():
     with pytest.raises(ValueError, match="twice"):
         WordTokenizer(["a", "a"])
+
+
+def test_words_that_are_not_known_are_said_once(caplog):
+    tokenizer = WordTokenizer(["a", "red", "box"])
+    assert tokenizer.encode(["a Blue box", "a red dog"]) == [[0, 3, 2, 5, 1], [0, 3, 4, 2, 1]]
+    tokenizer.encode(["blue"])
+    tokenizer.encode(["a cat"])
+    assert [said.getMessage().rpartition(": ")[2] for said in caplog.records] == [
+        "blue, dog",
+        "cat",
+    ]
