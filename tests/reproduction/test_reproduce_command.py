@@ -41,6 +41,15 @@ def test_trainings_that_are_not_done_are_named(bench):
     assert "Not measured yet: nano (seed 0), nano (seed 1), nano-no-retrieval" in result.stderr
 
 
+@pytest.mark.parametrize("table", ["table6", "table11"])
+def test_the_trials_that_ship_fill_the_tables(bench, table):
+    result = bench(table, "--model", "xdecoder-nano")
+    assert result.exit_code == 0
+    assert "Not measured yet" not in result.stderr
+    assert "here" in result.stdout
+    assert "not measured" not in result.stdout
+
+
 def test_for_programs_numbers_stay_fractions(bench):
     result = bench("table3", "--format", "json")
     first, _ = result.stdout.split("\n}\n", 1)
