@@ -72,8 +72,8 @@ few-shot: install
 		$(BIN)/bench table shapes-in-the-wild-$$name --shots 1,3,5,10 --no-shipped --no-published --quiet \
 			--results $(VENV)/few-shot --export results/few-shot/$$name --no-export-images; \
 	done
-	$(BIN)/bench plot figure8 shapes-in-the-wild --model xdecoder-nano --no-own --no-published --out results/figures
-	$(BIN)/bench plot figure9 shapes-in-the-wild --model xdecoder-nano --no-own --no-published --out results/figures
+	$(BIN)/bench plot figure8 shapes-in-the-wild --no-own --no-published --out results/figures
+	$(BIN)/bench plot figure9 shapes-in-the-wild --no-own --no-published --out results/figures
 	$(BIN)/bench table --update README.md
 
 clean:

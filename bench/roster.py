@@ -43,6 +43,11 @@ class Card(Protocol):
         ...
 
     @property
+    def like(self) -> str:
+        """The dataset as whose images pictures of no dataset are shown to it; empty: none."""
+        ...
+
+    @property
     def licence(self) -> str:
         """Under which its weights may be used."""
         ...

@@ -62,15 +62,6 @@ def test_a_table_that_is_wrong_is_made_anew(tmp_path: Path) -> None:
     assert PLACE.search(text)
 
 
-@pytest.mark.parametrize("figure", ["figure8", "figure9"])
-def test_the_shipped_figures_are_what_the_records_say(figure: str, tmp_path: Path) -> None:
-    suite, here = "shapes-in-the-wild", ["--no-own", "--no-published", "--out", str(tmp_path)]
-    asked = ["plot", figure, suite, "--model", "xdecoder-nano", *here]
-    assert CliRunner().invoke(build_app(), spread_lists(asked)).exit_code == 0
-    drawn, name = tmp_path / f"{figure}-{suite}.svg", f"{figure}-{suite}.svg"
-    assert drawn.read_text() == (ROOT / "results" / "figures" / name).read_text(), "make few-shot"
-
-
 def test_a_file_without_a_place_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match="no file"):
         renew(tmp_path / "gone.md")

@@ -154,7 +154,7 @@ def test_what_cannot_be_tuned_is_said_in_the_plan(tmp_path: Path, data: Path) ->
     assert "Model 'colour' cannot be tuned" in problems[0]
     assert "only 33 of the 40 images" in problems[1]
     assert "Did you mean 'prompt'" in problems[2]
-    assert "split of 'alone' 'train'" in problems[3]
+    assert "'alone' has no images to tune on" in problems[3]
 
 
 # --- a person's own folder -----------------------------------------------------------------------

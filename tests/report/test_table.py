@@ -100,7 +100,7 @@ def test_results_merge_what_ships_with_what_was_run(tmp_path: Any) -> None:
     shipped = results(tmp_path)
     sources = set(shipped["source"])
     assert {MEASURED, "X-Decoder (CVPR 2023), Tables 1 and 3"} < sources
-    mine = record("mine", "shapes", reported=False, source=None)
+    mine = measured("mine", "shapes")
     Store(tmp_path).append(mine)
     assert set(results(tmp_path)["run"]) - set(shipped["run"]) == {mine.key}
 

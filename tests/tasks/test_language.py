@@ -126,12 +126,12 @@ def test_wrong_pictures_are_not_retrieved():
     assert found["IR@1"] == found["TR@1"] == 0
 
 
-def test_every_mask_is_the_visible_part_of_one_thing():
-    things = dataset("shapes")
+def test_every_mask_is_the_visible_part_of_one_segment():
+    segmented = dataset("shapes")
     for sample in dataset("shapes-referring"):
-        known = {
-            i.mask.counts.tobytes() for i in things.load(sample.id).truths["instance"].instances
-        }
+        truth = segmented.load(sample.id).truths["panoptic"]
+        masks = [Mask.encode(truth.ids == segment.id) for segment in truth.segments]
+        known = {mask.counts.tobytes() for mask in masks}
         assert {mask.counts.tobytes() for mask in sample.truths["referring"]} <= known
 
 
