@@ -488,6 +488,20 @@ def test_each_item_is_worked_on_once_and_an_error_comes_through(count: int) -> N
         torch.set_num_threads(before)
 
 
+def test_answers_made_in_inference_mode_are_read_there_on_any_number_of_threads() -> None:
+    asked, before = named(3, 2), torch.get_num_threads()
+    with torch.inference_mode():
+        proposals = made([0, 1, 2], blobs(3, 80, 90, 0), 4, sure=4.0)
+        try:
+            torch.set_num_threads(2)
+            inside = segment(proposals, asked, card(), (160, 180))
+        finally:
+            torch.set_num_threads(before)
+    outside = segment(made([0, 1, 2], blobs(3, 80, 90, 0), 4, sure=4.0), asked, card(), (160, 180))
+    assert np.array_equal(inside["semantic"], outside["semantic"])
+    assert inside["instance"].masks == outside["instance"].masks
+
+
 def test_answers_that_carry_gradients_or_halves_are_read_the_same() -> None:
     logits, masks = noise(6, 4, 1, 0).reshape(6, 4), noise(6, 8, 8, 1).half().float()
     found = Proposals(logits, masks, (32, 32), (32, 32))

@@ -18,7 +18,7 @@ T = TypeVar("T")
 def each(work: Callable[[T], None], items: Iterable[T]) -> None:
     """Call `work` on every item, in any order, on as many threads as torch uses here."""
     left = deque(items)
-    count = torch.get_num_threads()
+    count, inference = torch.get_num_threads(), torch.is_inference_mode_enabled()
     if min(count, len(left)) < 2:
         while left:
             work(left.popleft())
@@ -27,12 +27,13 @@ def each(work: Callable[[T], None], items: Iterable[T]) -> None:
     def drain() -> None:
         # Torch counts threads per thread; a new one starts with the number that was set last.
         torch.set_num_threads(1)
-        while left:
-            try:
-                item = left.popleft()
-            except IndexError:  # another thread took the last one
-                return
-            work(item)
+        with torch.inference_mode(inference):  # that, too, is per thread
+            while left:
+                try:
+                    item = left.popleft()
+                except IndexError:  # another thread took the last one
+                    return
+                work(item)
 
     try:
         with ThreadPoolExecutor(min(count, len(left))) as pool:
