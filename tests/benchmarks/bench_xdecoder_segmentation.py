@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -74,9 +75,7 @@ class Timed:
         def tick(*_: Any) -> None:
             ends.append(time.perf_counter())
 
-        hooks = [
-            part.register_forward_hook(tick) for part in (model.backbone, model.pixel_decoder)
-        ]
+        hooks = [part.register_forward_hook(tick) for part in (model.backbone, model.pixel_decoder)]
         with ExitStack() as stack:
             if way == "plain":
                 stack.enter_context(as_released())
@@ -94,7 +93,7 @@ class Timed:
         scores = class_scores(found.class_logits, CLASSES, CARD.background)
         answer = WAYS[way](found, scores, CLASSES.things, CARD, found.input_size, OUTPUTS)
         tick()
-        return answer, [after - before for before, after in zip(ends, ends[1:], strict=False)]
+        return answer, [after - before for before, after in pairwise(ends)]
 
 
 def peak_mebibytes(side: int, way: str, threads: int) -> int:
