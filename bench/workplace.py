@@ -66,8 +66,8 @@ def load_dataset(
     protocol: str | Protocol | None = None,
     vocabulary: str | None = None,
     tasks: Sequence[str] = (),
-    data: Path | None = None,
-    specs: Sequence[Path] = (),
+    data: Path | str | None = None,
+    specs: Sequence[Path | str] = (),
 ) -> Dataset:
     """A dataset by the name of its spec, or a folder in a layout that is recognised.
 
@@ -76,15 +76,16 @@ def load_dataset(
     >>> sample.image.shape, sorted(sample.truths)[:3]
     ((128, 128, 3), ['instance', 'panoptic', 'semantic'])
     """
-    spec = catalog.dataset(str(name), specs)
+    search = tuple(map(Path, specs))
+    spec = catalog.dataset(str(name), search)
     return open_dataset(
         spec,
-        root=data_folder() if data is None else data,
-        protocol=_card(protocol or spec.protocol or DEFAULT_PROTOCOL, specs),
+        root=data_folder() if data is None else Path(data),
+        protocol=_card(protocol or spec.protocol or DEFAULT_PROTOCOL, search),
         split=split,
         tasks=tasks or None,
-        vocabulary=catalog.vocabulary(vocabulary, specs) if vocabulary else None,
-        search=specs,
+        vocabulary=catalog.vocabulary(vocabulary, search) if vocabulary else None,
+        search=search,
     )
 
 
@@ -288,9 +289,9 @@ def evaluate(
     limit: int | None = None,
     batch_size: int = 1,
     device: str = "cpu",
-    results: Path | None = None,
-    data: Path | None = None,
-    specs: Sequence[Path] = (),
+    results: Path | str | None = None,
+    data: Path | str | None = None,
+    specs: Sequence[Path | str] = (),
 ) -> Record:
     """Ask a model about a dataset and score what it says, in one call.
 
@@ -312,12 +313,12 @@ def evaluate(
             f"evaluate() with shots={shots} was given dataset '{dataset.name}' as it was opened, "
             "which has only the part that is scored. Give its name, spec or folder."
         )
-    of_dataset, named = None, str(dataset)
+    of_dataset, named, search = None, str(dataset), tuple(map(Path, specs))
     if not isinstance(dataset, Dataset):
-        of_dataset = catalog.dataset(str(dataset), specs).protocol
-    card = _card(protocol or _protocol(model, of_dataset)[0], specs)
+        of_dataset = catalog.dataset(str(dataset), search).protocol
+    card = _card(protocol or _protocol(model, of_dataset)[0], search)
     if not isinstance(dataset, Dataset):
-        dataset = load_dataset(dataset, protocol=card, tasks=tasks, data=data, specs=specs)
+        dataset = load_dataset(dataset, protocol=card, tasks=tasks, data=data, specs=search)
     name = model if isinstance(model, str) else str(getattr(model, "name", type(model).__name__))
     asked = {
         "model": name,
@@ -337,11 +338,11 @@ def evaluate(
         batch_size=batch_size,
     )
     if str(shots) != "0":
-        place = Workplace(data=data_folder() if data is None else data, specs=tuple(specs))
+        place = Workplace(data=data_folder() if data is None else Path(data), specs=search)
         tuning = Tuning(shots=str(shots), strategy=tune, unit=Unit(unit).value, draw_seed=seed)
         assignment = place.tuned(assignment, tuning, named)
     with TemporaryDirectory(prefix="bench-") as passing:
-        store = Store(Path(passing) if results is None else results)
+        store = Store(Path(passing if results is None else results))
         *_, last = work(assignment, store)
         assert isinstance(last, Finished)
         store.append(last.record)

@@ -101,6 +101,15 @@ def test_a_kept_run_is_only_read_the_second_time(tmp_path: Path) -> None:
     assert set(bench.results(tmp_path)["run"]) - shipped == {first.key}
 
 
+def test_folders_may_be_given_as_text(tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "mine.yaml").write_text("include: shapes\ntitle: Mine\n")
+    folders = {"data": str(tmp_path), "specs": [str(tmp_path)]}
+    record = evaluate("colour", "mine", limit=1, results=str(tmp_path / "kept"), **folders)
+    assert record.key in set(bench.results(str(tmp_path / "kept"))["run"])
+    assert repr(load_dataset("mine", **folders)).startswith("Dataset('mine', split='val': 500 ")
+
+
 def test_what_readers_decided_about_files_is_in_the_record() -> None:
     dataset = replace(load_dataset("shapes", tasks=["semantic"]), notes=("Two names are one.",))
     assert evaluate("colour", dataset, limit=1).notes == ("Two names are one.",)

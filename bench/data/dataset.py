@@ -17,7 +17,7 @@ from bench.data.source import Derived, ImageSource, PromptSource, TruthSource
 from bench.types import Sample, Vocabulary
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """One split of a dataset under one vocabulary: loads samples by id.
 
@@ -44,6 +44,12 @@ class Dataset:
     def __post_init__(self) -> None:
         object.__setattr__(self, "tasks", self.tasks or tuple(self.truths))
         object.__setattr__(self, "ids", self.ids or tuple(self.images.ids))
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({self.name!r}, split={self.split!r}: {len(self)} samples, "
+            f"{len(self.vocabulary.names)} classes, tasks={self.tasks})"
+        )
 
     def __len__(self) -> int:
         return len(self.ids)

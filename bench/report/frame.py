@@ -125,7 +125,7 @@ def _supervision(record: Record) -> str:
     return ", ".join([*said, *([FULL] if record.publication.fully_supervised else [])])
 
 
-def results(folder: Path | None = None, *, with_published: bool = True) -> pd.DataFrame:
+def results(folder: Path | str | None = None, *, with_published: bool = True) -> pd.DataFrame:
     """Everything measured into a results folder, and what others published, as `scores` has it.
 
     The folder is `BENCH_RESULTS`, or `./bench-results`, unless it is given.
@@ -135,7 +135,7 @@ def results(folder: Path | None = None, *, with_published: bool = True) -> pd.Da
     """
     from bench.workplace import results_folder
 
-    store = Store(results_folder() if folder is None else folder)
+    store = Store(results_folder() if folder is None else Path(folder))
     return scores([*(published() if with_published else ()), *store.records()])
 
 
