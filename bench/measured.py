@@ -105,7 +105,7 @@ class Measurements:
         found = record_intervals(record, self._stores[record.key]).get((task, score))
         if found is None:
             return record.scores[task][score].interval
-        return None if math.isnan(found.low) else (found.low, found.high)
+        return found.low, found.high
 
     def _suite(
         self,

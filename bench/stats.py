@@ -28,7 +28,7 @@ from bench.errors import DataError, UsageError
 from bench.metrics.meter import Meter, Statistics, settled
 from bench.outcome import ImageOutcome
 from bench.protocol import Protocol
-from bench.record import Record
+from bench.record import Record, RecordedScore
 from bench.store import Store
 from bench.types import Vocabulary
 
@@ -89,7 +89,13 @@ def intervals(
     level: float = LEVEL,
     seed: int = SEED,
 ) -> dict[str, Interval]:
-    """An interval for every score of `meter`; NaN where there is nothing to score."""
+    """An interval for every score of `meter`; NaN where there is nothing to score.
+
+    And NaN of a single image, whose draws are all the same: it does not tell how images differ.
+    """
+    if len(statistics) == 1:
+        unknown = Interval(float("nan"), float("nan"), level)
+        return dict.fromkeys(meter.compute(statistics), unknown)
     drawn = resampled(meter, statistics, resamples=resamples, seed=seed)
     found = meter.compute(statistics)
     return {
@@ -223,7 +229,8 @@ def record_intervals(
     """An interval for every score of a record, by task and score.
 
     They are computed once and kept in the run's folder. There are none for a published number, for
-    a record without its statistics, or for one whose rules only another version of bench knows.
+    a record without its statistics, or for one whose rules only another version of bench knows; and
+    none of a score that nothing was counted for, or that a single image gave.
     """
     if record.reported:
         return {}
@@ -240,10 +247,27 @@ def record_intervals(
         kept = _computed(meters, outcomes, resamples, seed)
         store.keep_intervals(record.key, how, kept)
     return {
-        (task, name): Interval(*(float("nan") if bound is None else bound for bound in bounds))
+        (task, name): Interval(low, high)
         for task, of_task in kept.items()
-        for name, bounds in of_task.items()
+        for name, (low, high) in of_task.items()
+        if low is not None and high is not None
     }
+
+
+def with_intervals(record: Record, store: Store) -> Record:
+    """The record with the intervals of its scores, so that it is whole without its statistics."""
+    found = record_intervals(record, store)
+
+    def bounded(task: str, name: str, score: RecordedScore) -> RecordedScore:
+        interval = found.get((task, name))
+        bounds = (interval.low, interval.high) if interval else None
+        return score.model_copy(update={"interval": bounds})
+
+    scores = {
+        task: {name: bounded(task, name, score) for name, score in of_task.items()}
+        for task, of_task in record.scores.items()
+    }
+    return record.model_copy(update={"scores": scores})
 
 
 def _rests_on(record: Record) -> str:
@@ -284,8 +308,12 @@ def compare(
     _comparable(ours, theirs)
     left, right = _scored_images(ours, store), _scored_images(theirs, store)
     common = [id for id in left if id in right]
-    if not common:
-        raise UsageError(f"Runs {ours.key} and {theirs.key} have no scored image in common.")
+    if len(common) < 2:
+        have = "only one scored image" if common else "no scored image"
+        raise UsageError(
+            f"Runs {ours.key} and {theirs.key} have {have} in common: a comparison draws from two "
+            "or more."
+        )
     return {
         (task, name): difference
         for task, meters in meters_of(ours).items()

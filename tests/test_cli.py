@@ -122,6 +122,13 @@ def test_a_target_after_the_model_is_a_target(bench):
     assert result.exit_code == 0, result.stderr
 
 
+def test_what_holds_of_several_datasets_is_said_once(bench):
+    names = ("shapes", "shapes-colours", "shapes-pairs", "shapes-distracted")
+    result = bench("run", *names, "--model", "colour", "--task", "semantic", "--limit", "1")
+    assert "colour on shapes, shapes-colours, shapes-pairs and 1 more: partial" in result.stderr
+    assert result.stderr.count("partial, --limit 1; kept off leaderboards") == 1
+
+
 def test_a_dry_run_prints_the_plan_and_runs_nothing(bench, tmp_path):
     result = run_shapes(bench, "--dry-run", "--format", "csv")
     assert "to do" in result.stdout

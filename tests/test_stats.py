@@ -251,6 +251,14 @@ def test_runs_are_compared_on_the_images_both_scored(tmp_path: Path) -> None:
     assert found.value > 0.02
 
 
+def test_one_image_tells_nothing_of_how_images_differ(tmp_path: Path) -> None:
+    dataset = ToyDataset(broken=frozenset(f"{n:03}.png" for n in range(1, 12)))
+    ours, theirs = run(tmp_path, ToyModel(), dataset), run(tmp_path, Dim(name="dim"))
+    assert record_intervals(ours, Store(tmp_path)) == {}
+    with pytest.raises(UsageError, match="only one scored image in common"):
+        compare(ours, theirs, Store(tmp_path))
+
+
 def test_runs_on_different_data_are_not_compared(tmp_path: Path) -> None:
     ours, theirs = run(tmp_path, ToyModel()), run(tmp_path, ToyModel(), ToyDataset(name="other"))
     with pytest.raises(UsageError, match="cannot be compared: their datasets differ"):

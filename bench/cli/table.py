@@ -206,9 +206,8 @@ def print_records(
         _one(records[0], store).show(to)
     else:
         _several(records, store, targets, specs).show(to)
-    for record in records:
-        for line in _remarks(record):
-            note(line, quiet=quiet)
+    for line in _remarks(records):
+        note(line, quiet=quiet)
 
 
 def _several(
@@ -255,18 +254,35 @@ def _one(record: "Record", store: "Store") -> "Table":
     return Table(("task", "score", "percent [95%]", "n"), tuple(rows), title, notes)
 
 
-def _remarks(record: "Record") -> list[str]:
-    """What a person must know besides the numbers."""
-    name = f"{record.model.name} on {record.dataset.name}"
-    remarks = [f"{name}: {text}" for text in record.model.notes]
-    remarks += [f"{name}: {task} not scored: {why}" for task, why in record.unanswered.items()]
+_NAMED = 3
+"""So many datasets of one remark are named; of more, the number."""
+
+
+def _remarks(records: "Sequence[Record]") -> list[str]:
+    """What a person must know besides the numbers, each thing about a model once."""
+    datasets: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        for remark in _remarks_on(record):
+            datasets.setdefault((record.model.name, remark), []).append(record.dataset.name)
+    lines = []
+    for (model, remark), names in datasets.items():
+        names = list(dict.fromkeys(names))
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        lines.append(f"{model} on {', '.join(names[:_NAMED])}{more}: {remark}")
+    return lines
+
+
+def _remarks_on(record: "Record") -> list[str]:
+    """The same of one run."""
+    remarks = [*record.model.notes]
+    remarks += [f"{task} not scored: {why}" for task, why in record.unanswered.items()]
     images = record.images
     if images is not None and images.limit is not None:
-        remarks.append(f"{name}: partial, only {images.asked} images; kept off leaderboards.")
+        remarks.append(f"partial, --limit {images.limit}; kept off leaderboards.")
     if images is not None and images.failed:
         first = images.failures[0]
         remarks.append(
-            f"{name}: partial, {images.failed} of {images.asked} images could not be scored; "
+            f"partial, {images.failed} of {images.asked} images could not be scored; "
             f"the first is {first.id}: {first.reason}"
         )
     return remarks

@@ -26,7 +26,7 @@ from bench.record import Kept, ModelUsed, Record
 from bench.regression.rounding import Envelope, envelope, of_machines
 from bench.regression.sketch import Sketch
 from bench.regression.stages import examine_all, fixed_images, show
-from bench.stats import differences, record_intervals
+from bench.stats import differences, with_intervals
 from bench.store import Store, explained
 from bench.workplace import Workplace
 
@@ -214,7 +214,7 @@ def _part(
         envelopes[format] = envelope(moved, shown)
         reaches[format] = _reaches(examination, now, scored)
     return Part(
-        record=_with_intervals(record, store),
+        record=with_intervals(record, store),
         statistics=base64.b64encode(write_statistics(_without_seconds(scored.values()))).decode(),
         stages=shown,
         envelopes=envelopes,
@@ -269,20 +269,6 @@ def _still_the_same(record: Record, assignment: Assignment) -> None:
             f"Run {record.key} cannot be a reference any more: its {' and '.join(changed)} changed "
             "since it was made. Run it again."
         )
-
-
-def _with_intervals(record: Record, store: Store) -> Record:
-    intervals = record_intervals(record, store)
-    scores = {
-        task: {
-            name: score
-            if (interval := intervals.get((task, name))) is None or interval.low != interval.low
-            else score.model_copy(update={"interval": (interval.low, interval.high)})
-            for name, score in of_task.items()
-        }
-        for task, of_task in record.scores.items()
-    }
-    return record.model_copy(update={"scores": scores})
 
 
 def _without_seconds(outcomes: Iterable[ImageOutcome]) -> list[ImageOutcome]:

@@ -1,14 +1,14 @@
 """A trial: a model is trained, then asked about datasets; the record says how it was trained."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.execute import Advanced, Event, Finished, work
 from bench.plan import Job
-from bench.record import Kept, Origin, Record, RecordedScore
+from bench.record import Kept, Origin, Record
 from bench.reproduction.training import Training, learn
-from bench.stats import record_intervals
+from bench.stats import with_intervals
 from bench.store import Store
 from bench.workplace import Workplace
 
@@ -161,20 +161,3 @@ def _evaluate(
             yield replace(event, job=shown)
         else:
             yield replace(event, job=shown)
-
-
-def with_intervals(record: Record, store: Store) -> Record:
-    """The record with the 95 % bounds of its scores, so that it is whole without its statistics."""
-    bounds = record_intervals(record, store)
-
-    def bounded(task: str, scores: Mapping[str, RecordedScore]) -> dict[str, RecordedScore]:
-        found = {}
-        for name, score in scores.items():
-            interval = bounds.get((task, name))
-            known = interval is not None and interval.low == interval.low
-            update = {"interval": (interval.low, interval.high) if interval and known else None}
-            found[name] = score.model_copy(update=update)
-        return found
-
-    scores = {task: bounded(task, of_task) for task, of_task in record.scores.items()}
-    return record.model_copy(update={"scores": scores})

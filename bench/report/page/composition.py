@@ -128,9 +128,7 @@ def _bounds_of(store: Store) -> Bounds:
         if record.key not in known:
             found = record_intervals(record, store)
             known[record.key] = {
-                key: (interval.low, interval.high)
-                for key, interval in found.items()
-                if interval.low == interval.low
+                key: (interval.low, interval.high) for key, interval in found.items()
             }
         return known[record.key]
 
