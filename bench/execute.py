@@ -297,7 +297,7 @@ def _record(assignment: Assignment, run: Run) -> Record:
         protocol=ProtocolUsed(
             name=asked.protocol.name,
             digest=asked.protocol.digest(),
-            definition=asked.protocol.definition(),
+            definition=asked.protocol.recorded(),
         ),
         vocabulary=VocabularyUsed(
             names=asked.dataset.vocabulary.names,

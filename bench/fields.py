@@ -16,8 +16,15 @@ WHOLE = frozenset({"resize"})
 """Rules whose parts make no sense apart, so each counts as one field."""
 SHOWN = ("resize", "freed_row")
 """Fields that decide what the network sees of an image, or does inside."""
-PHRASES = {"referring.expressions": "referring", "referring.lower_case": "referring"}
-"""Fields that decide what it is told in one task, and nothing in the others."""
+PHRASES = {
+    "referring.expressions": "referring",
+    "referring.lower_case": "referring",
+    "captions.search": "caption",
+    "captions.beams": "caption",
+    "captions.length_exponent": "caption",
+    "captions.steps": "caption",
+}
+"""Fields that decide what it is told, or how it answers, in one task, and nothing in the others."""
 
 
 def fields(card: Protocol) -> dict[str, Value]:

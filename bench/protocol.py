@@ -149,10 +149,21 @@ class MiouAverage(StrEnum):
     published tables leave out classes without truth)."""
 
 
+class SaidVoid(StrEnum):
+    """What a pixel with a true class counts for where nothing, or background, was predicted."""
+
+    MISSED = "missed"
+    """It is missed: a true pixel of its class that was not found."""
+    LEFT_OUT = "left-out"
+    """It is left out of everything, as void pixels of the truth are: detectron2's sums do so once
+    a prediction may be the ignored label."""
+
+
 class SemanticMetric(Strict):
     """How mIoU is defined."""
 
     average: MiouAverage = MiouAverage.SEEN_OR_SAID
+    said_void: SaidVoid = SaidVoid.MISSED
 
 
 class AnnotationZero(StrEnum):
@@ -262,6 +273,29 @@ class ReferringRule(Strict):
     lower_case: bool = True
 
 
+class CaptionSearch(StrEnum):
+    """How the words of a caption are searched for."""
+
+    OF_MODEL = "of-model"
+    """As the model does where nobody says how; X-Decoder greedily, as released."""
+    GREEDY = "greedy"
+    """Always the likeliest token."""
+    BEAM = "beam"
+    """The best of several captions written side by side."""
+
+
+class CaptionRule(Strict):
+    """How X-Decoder writes captions; other families write as their own settings say."""
+
+    search: CaptionSearch = CaptionSearch.OF_MODEL
+    beams: int = Field(5, gt=0)
+    """Captions side by side (appendix A.2)."""
+    length_exponent: float = 1.0
+    """With beams, log probabilities are divided by the number of tokens to this power."""
+    steps: int = Field(50, gt=0)
+    """Tokens of the longest caption."""
+
+
 class Templates(Strict):
     """A list of sentences that class names are put into, one file each."""
 
@@ -323,6 +357,7 @@ class Protocol(Strict):
     panoptic: PanopticRule = PanopticRule()
     instance: InstanceRule = InstanceRule()
     referring: ReferringRule = ReferringRule()
+    captions: CaptionRule = CaptionRule()
     miou: SemanticMetric = SemanticMetric()
     ap: AveragePrecision = AveragePrecision()
     pq: PanopticMetric = PanopticMetric()
@@ -352,12 +387,24 @@ class Protocol(Strict):
             mode="json", exclude={"name", "title", "about", "source", "datasets"}
         )
 
+    def recorded(self) -> dict[str, Any]:
+        """`definition`, as records keep it: without the younger fields where they say nothing new.
+
+        So a card that has learned to state what was always done is still the same card.
+        """
+        found = self.definition()
+        if self.captions == CaptionRule():
+            del found["captions"]
+        if self.miou.said_void is SaidVoid.MISSED:
+            del found["miou"]["said_void"]
+        return found
+
     def digest(self) -> str:
-        """Twelve hex digits over `definition`: two cards with one meaning have one digest.
+        """Twelve hex digits over `recorded`: two cards with one meaning have one digest.
 
         A card that is not yet resolved for a dataset has its overrides in it too.
         """
-        meaning = self.definition() | ({"datasets": self.datasets} if self.datasets else {})
+        meaning = self.recorded() | ({"datasets": self.datasets} if self.datasets else {})
         content = json.dumps(meaning, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:12]
 

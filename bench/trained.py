@@ -49,13 +49,24 @@ def recipe_digest(recipe: dict[str, Any]) -> str:
     """Twelve hex digits over the values of a recipe, as `recipe.json` holds them.
 
     Name and prose count nothing, and neither does the recipe before, which has a file of its own.
+    Switches that are off count nothing either, so that a new one leaves older recipes what they
+    were.
 
     >>> recipe_digest({"steps": 4, "name": "a"}) == recipe_digest({"name": "b", "steps": 4})
     True
+    >>> recipe_digest({"losses": {"new": False}}) == recipe_digest({"losses": {}})
+    True
     """
-    values = {key: value for key, value in recipe.items() if key not in _PROSE}
+    values = _switched_on({key: value for key, value in recipe.items() if key not in _PROSE})
     content = json.dumps(values, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def _switched_on(value: Any) -> Any:
+    """The same without the switches that are off."""
+    if isinstance(value, dict):
+        return {key: _switched_on(held) for key, held in value.items() if held is not False}
+    return [_switched_on(held) for held in value] if isinstance(value, list) else value
 
 
 def seconds_of(folder: Path, steps: int) -> float:

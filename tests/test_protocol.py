@@ -15,11 +15,13 @@ from bench.preprocess import resized_size
 from bench.protocol import (
     AnnotationZero,
     BackgroundRule,
+    CaptionRule,
     Expressions,
     FreedRow,
     MaskResize,
     Protocol,
     Resize,
+    SemanticMetric,
     Templates,
     ThingFilter,
 )
@@ -192,6 +194,17 @@ def test_only_the_newest_branch_bounds_pictures_that_are_referred_to() -> None:
         "xdecoder-v1": (512, 1706),
         "xdecoder-v2": (307, 1024),
     }
+
+
+def test_a_younger_field_that_says_nothing_new_leaves_a_card_what_it_was() -> None:
+    plain = Protocol(name="a")
+    stated = Protocol(name="a", captions=CaptionRule(), miou=SemanticMetric(said_void="missed"))
+    assert plain.digest() == stated.digest()
+    assert "captions" not in plain.recorded()
+    assert Protocol.model_validate({"name": "a", **plain.recorded()}) == plain
+    assert plain.digest() != Protocol(name="a", captions=CaptionRule(search="beam")).digest()
+    left_out = Protocol(name="a", miou=SemanticMetric(said_void="left-out"))
+    assert left_out.recorded()["miou"]["said_void"] == "left-out"
 
 
 def test_what_the_released_code_does_everywhere() -> None:

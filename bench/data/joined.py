@@ -240,10 +240,12 @@ def _captions(coco: CocoFile) -> dict[Key, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class CaptionedImages:
-    """A source of the images and captions of a dataset."""
+    """A source of the pairs of an image and a caption of a dataset."""
 
     dataset: Dataset
     view: View
+    pairs: tuple[tuple[str, int], ...]
+    """Sample and caption, by number."""
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -253,17 +255,27 @@ class CaptionedImages:
         kind = next((task for task in ("caption", "retrieval") if task in truths), None)
         if kind is None:
             raise UsageError(f"{data.of.dataset} {data.of.split} has no captions to train on.")
-        return cls(opened(data.of, root, [kind]), data.view)
+        dataset = opened(data.of, root, [kind])
+        pairs = (
+            (id, number)
+            for id in dataset.ids
+            for number in range(len(*dataset.truths_of(id, (1, 1)).values()))
+        )
+        return cls(dataset, data.view, tuple(pairs))
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(self.pairs)
 
     def order(self, seed: int) -> Order:
         """See `bench.data.order.Source`."""
         return Order(len(self), seed)
 
     def examples(self, places: Sequence[int], chance: np.random.Generator) -> Examples:
-        """Those images, each shown anew."""
-        samples = (self.dataset.load(self.dataset.ids[i]) for i in places)
-        found = (Example(s.image, captions=tuple(*s.truths.values())) for s in samples)
+        """Those pairs, each image shown anew."""
+        found = (self._pair(*self.pairs[place]) for place in places)
         return Examples(tuple(shown(example, self.view, chance) for example in found))
+
+    def _pair(self, id: str, number: int) -> Example:
+        sample = self.dataset.load(id)
+        (said,) = sample.truths.values()
+        return Example(sample.image, captions=(said[number],))

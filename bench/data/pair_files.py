@@ -1,8 +1,10 @@
 """Files of image-text pairs, read pair by pair in any order: Arrow, Parquet and tar shards.
 
+An image with five captions is five pairs.
+
 | suffix | layout |
 |---|---|
-| `.arrow` | a column of images (bytes, or a struct with `bytes`), and one of captions |
+| `.arrow` | a column of images (bytes, or a struct with `bytes`), one of captions or lists |
 | `.parquet` | the same; read by row group |
 | `.tar` | members `name.jpg` and `name.txt` (or `name.json` with `caption`), as in webdataset |
 
@@ -22,7 +24,9 @@ from typing import Any, Protocol
 import numpy as np
 import PIL.Image
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from jaxtyping import Int
 from PIL import ImageOps
 
 from bench.errors import DataError, UsageError
@@ -36,16 +40,16 @@ IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
 
 @dataclass(frozen=True)
 class Pair:
-    """An image as it is stored, with what is said of it."""
+    """An image as it is stored, with one thing that is said of it."""
 
     image: bytes
-    texts: tuple[str, ...]
+    text: str
     name: str = ""
     """The file's own name for the image; empty where it has none."""
 
     def decoded(self) -> Image:
         """The image; `DataError` where it cannot be decoded or nothing is said of it."""
-        if not any(self.texts):
+        if not self.text:
             raise DataError(f"image '{self.name}' has no text")
         try:
             with PIL.Image.open(BytesIO(self.image)) as image:
@@ -71,7 +75,7 @@ class Shard(Protocol):
         ...
 
     def names(self) -> Sequence[str]:
-        """The name of every image, without reading images; empty where there are none."""
+        """The name of every pair's image, without reading images; empty where there are none."""
         ...
 
 
@@ -98,31 +102,51 @@ class Table:
     """A file of Arrow, or a row group of Parquet."""
 
     path: Path
-    length: int
+    rows: int
     columns: tuple[str, str, str | None]
     """Of images, texts and names."""
     read: Callable[[Sequence[str]], pa.Table] = field(repr=False)
     """Some of its columns."""
 
+    @cached_property
+    def ends(self) -> Int[np.ndarray, " row"] | None:
+        """The pairs up to and with each row; `None` where a row is a pair."""
+        text = self.columns[1]
+        said = self.read([text])[text]
+        if not pa.types.is_list(said.type) and not pa.types.is_large_list(said.type):
+            return None
+        counts = pc.fill_null(pc.list_value_length(said), 0)
+        return np.cumsum(counts.to_numpy(), dtype=np.int64)
+
     def __len__(self) -> int:
-        return self.length
+        if self.ends is None:
+            return self.rows
+        return int(self.ends[-1]) if self.rows else 0
 
     def pair(self, index: int) -> Pair:
-        """A row."""
+        """A row's image with its text, or one of them."""
         table = _read(self)
         image, text, name = self.columns
-        content = table[image][index].as_py()
+        row = index if self.ends is None else int(np.searchsorted(self.ends, index, side="right"))
+        content = table[image][row].as_py()
         if isinstance(content, Mapping):
             content = content.get("bytes")
-        said = table[text][index].as_py()
-        texts = (said,) if isinstance(said, str) else tuple(said or ())
-        called = "" if name is None else str(table[name][index].as_py())
-        return Pair(content or b"", texts, called)
+        said = table[text][row].as_py()
+        if self.ends is not None:
+            said = said[index - int(self.ends[row])]  # counted from the last one backwards
+        called = "" if name is None else str(table[name][row].as_py())
+        return Pair(content or b"", said or "", called)
 
     def names(self) -> Sequence[str]:
-        """The column of names."""
+        """The column of names, each as often as its row has texts."""
         name = self.columns[2]
-        return [] if name is None else [str(n) for n in self.read([name])[name].to_pylist()]
+        if name is None:
+            return []
+        names = [str(n) for n in self.read([name])[name].to_pylist()]
+        if self.ends is None:
+            return names
+        counts = np.diff(self.ends, prepend=0).tolist()
+        return [n for n, count in zip(names, counts, strict=True) for _ in range(count)]
 
 
 @lru_cache(maxsize=16)  # the shards that a window of a shuffled order goes through
@@ -220,7 +244,7 @@ class Tar:
                 text = content("txt").decode("utf-8", "replace").strip()
             else:
                 text = str(_object(content("json")).get("caption") or "")
-        return Pair(image, (text,), name)
+        return Pair(image, text, name)
 
     def names(self) -> Sequence[str]:
         """The names of the members."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from bench.data.augmentation import shown
 from bench.data.joined import LeftOut, key_of
@@ -17,6 +18,8 @@ from bench.data.order import ShardOrder
 from bench.data.pair_files import IMAGE_COLUMNS, TEXT_COLUMNS, Pair, Shard, open_shards
 from bench.errors import DataError, DataMissing
 from bench.recipe import Example, Examples, HubPairs, Pairs, View
+
+Places = Sequence[int] | Int[np.ndarray, " pair"]
 
 BROKEN_IN_A_ROW = 100
 """So many unreadable pairs one after the other are no accident."""
@@ -27,7 +30,7 @@ class PairFiles:
     """A source (`bench.data.order`) of the pairs in files."""
 
     shards: tuple[Shard, ...]
-    kept: tuple[Sequence[int], ...]
+    kept: tuple[Places, ...]
     """Of each shard, the pairs that are trained on."""
     view: View
     notes: tuple[str, ...]
@@ -42,12 +45,12 @@ class PairFiles:
         """
         shards = tuple(s for path in _files(data.files, root) for s in open_shards(path))
         left_out = LeftOut.of(data.without, root)
-        kept: list[Sequence[int]] = []
+        kept: list[Places] = []
         present = set()
         for shard in shards:
             keys = [key_of(name) for name in shard.names()] if data.without else []
             present.update(keys)
-            ours = [i for i, key in enumerate(keys) if key not in left_out]
+            ours = np.flatnonzero([key not in left_out for key in keys])
             kept.append(ours if keys else range(len(shard)))
         if not any(map(len, kept)):
             raise DataError(f"No pairs are left to train on in {', '.join(data.files)}.")
@@ -68,7 +71,7 @@ class PairFiles:
         kept = self.kept[shard]
         for _ in range(BROKEN_IN_A_ROW):
             try:
-                pair = self.shards[shard].pair(kept[index])
+                pair = self.shards[shard].pair(int(kept[index]))
                 return _shown(pair, self.view, chance)
             except DataError as error:
                 warnings.warn(f"{self.shards[shard].path}: {error}", stacklevel=2)
@@ -77,8 +80,7 @@ class PairFiles:
 
 
 def _shown(pair: Pair, view: View, chance: np.random.Generator) -> Example:
-    texts = tuple(filter(None, pair.texts))
-    return shown(Example(pair.decoded(), captions=texts), view, chance)
+    return shown(Example(pair.decoded(), captions=(pair.text,)), view, chance)
 
 
 def _files(patterns: Sequence[str], root: Path) -> Iterator[Path]:
@@ -160,13 +162,36 @@ class PairStream:
         epoch, first = divmod(place, self.data.pairs)
         while True:
             rows = datasets.load_dataset(self.data.name, split=self.data.split, streaming=True)
-            image = next(column for column in IMAGE_COLUMNS if column in rows.column_names)
-            rows = rows.cast_column(image, datasets.Image(decode=False))
-            rows = rows.shuffle(seed=epoch, buffer_size=self.data.shuffled).skip(first)
-            yield from (_pair(row, image) for row in islice(rows, self.data.pairs - first))
+            image, text = (
+                self._column(rows.column_names, known) for known in (IMAGE_COLUMNS, TEXT_COLUMNS)
+            )
+            rows = rows.cast_column(image, datasets.Image(decode=False)).map(
+                _pairs,
+                batched=True,
+                batch_size=100,
+                fn_kwargs={"image": image, "text": text},
+                remove_columns=rows.column_names,
+            )
+            pairs = rows.shuffle(seed=epoch, buffer_size=self.data.shuffled).skip(first)
+            for pair in islice(pairs, self.data.pairs - first):
+                yield Pair(pair["picture"]["bytes"] or b"", pair["said"] or "")
             epoch, first = epoch + 1, 0
 
+    def _column(self, names: Sequence[str], known: Sequence[str]) -> str:
+        found = next((column for column in known if column in names), None)
+        if found is None:
+            raise DataError(
+                f"{self.data.name} has the columns {', '.join(names)}, and none of "
+                f"{', '.join(known)}."
+            )
+        return found
 
-def _pair(row: Mapping[str, Any], image: str) -> Pair:
-    said = next((row[column] for column in TEXT_COLUMNS if column in row), ())
-    return Pair(row[image]["bytes"] or b"", (said,) if isinstance(said, str) else tuple(said))
+
+def _pairs(rows: Mapping[str, Sequence[Any]], image: str, text: str) -> dict[str, list[Any]]:
+    """Each image with each of its texts: before they are mixed, so that they come apart."""
+    pairs = [
+        (picture, one)
+        for picture, said in zip(rows[image], rows[text], strict=True)
+        for one in ([said] if isinstance(said, str) else said or ())
+    ]
+    return {"picture": [p for p, _ in pairs], "said": [t for _, t in pairs]}

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int, Num
 
 from bench.metrics.meter import Score, Scores, Statistics, repeats
 from bench.metrics.runs import PairRuns
-from bench.protocol import MiouAverage, SemanticMetric
+from bench.protocol import MiouAverage, SaidVoid, SemanticMetric
 from bench.types import VOID, LabelMap
 
 NAMES = ("mIoU", "fwIoU", "pAcc", "mAcc")
@@ -77,8 +77,8 @@ class MeanIoU:
 
     mIoU averages IoU over the classes that the protocol names; mAcc averages the share of true
     pixels found over classes with truth; fwIoU weighs IoU by true pixels; pAcc is the share of all
-    pixels found. A pixel predicted as void is missed. The formulas are detectron2's, which
-    X-Decoder uses; with `MiouAverage.SEEN_OR_SAID` mIoU is mmseg's too.
+    pixels found. What a pixel counts for that was predicted as void, `SaidVoid` says. The formulas
+    are detectron2's, which X-Decoder uses; with `MiouAverage.SEEN_OR_SAID` mIoU is mmseg's too.
     """
 
     names = NAMES
@@ -105,7 +105,8 @@ class MeanIoU:
     ) -> Scores:
         """Scores over images; pixels of image `i` count `weights[i]` times."""
         counts = self.confusion(statistics, weights)
-        found, true, said = np.diagonal(counts), counts.sum(axis=1), counts[:, :-1].sum(axis=0)
+        judged = counts if self.metric.said_void is SaidVoid.MISSED else counts[:, :-1]
+        found, true, said = np.diagonal(counts), judged.sum(axis=1), counts[:, :-1].sum(axis=0)
         iou, accuracy = _ratio(found, true + said - found), _ratio(found, true)
         averaged, seen, n = self._averaged(true, said), true > 0, int(true.sum())
         # Sums in detectron2's order, so that even the last digit is its own.
@@ -130,10 +131,12 @@ class MeanIoU:
         """Every score under many draws of images: what `compute` gives for each row of weights."""
         shape = (3, len(statistics), len(self.classes) + 1)
         found, true, said = np.zeros(shape)
+        leave_out = self.metric.said_void is SaidVoid.LEFT_OUT
         for row, image in enumerate(statistics):
             right = image["true"] == image["said"]
             found[row, image["true"][right]] = image["pixels"][right]
-            np.add.at(true[row], image["true"], image["pixels"])
+            judged = image["said"] != VOID if leave_out else slice(None)
+            np.add.at(true[row], image["true"][judged], image["pixels"][judged])
             np.add.at(said[row], image["said"], image["pixels"])
         times = np.asarray(weights, np.float64)
         found, true, said = (times @ part[:, :-1] for part in (found, true, said))

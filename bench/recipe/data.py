@@ -118,7 +118,7 @@ class HubPairs:
 
     name: str
     pairs: int
-    """How many there are, which a stream does not say."""
+    """How many there are, which a stream does not say; an image with five captions is five."""
     view: View
     split: str = "train"
     shuffled: int = 10_000

@@ -14,6 +14,7 @@ RULED_BY = {
     "background": "text",
     "referring": "text",
     "freed_row": "decoder",
+    "captions": "decoder",
     "mask_resize": "post-processing",
     "semantic": "post-processing",
     "panoptic": "post-processing",

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bench.errors import CannotDo
 from bench.types import Image, Proposals, ReferredMask, Vocabulary
-from models.xdecoder.caption import Greedy, Writing, begin, seen_by
+from models.xdecoder.caption import Beam, Greedy, Writing, begin, seen_by
 from models.xdecoder.config import FreedRow, XDecoderConfig
 from models.xdecoder.embeddings import ClassEmbeddings
 from models.xdecoder.groups import QUESTION
@@ -55,12 +55,42 @@ class Habits:
 
 
 @runtime_checkable
+class WritingRules(Protocol):
+    """What a protocol card says of captions."""
+
+    @property
+    def search(self) -> str:
+        """`of-model`, `greedy` or `beam`."""
+        ...
+
+    @property
+    def beams(self) -> int:
+        """See `Beam`."""
+        ...
+
+    @property
+    def length_exponent(self) -> float:
+        """See `Beam`."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Tokens of the longest caption."""
+        ...
+
+
+@runtime_checkable
 class NetworkRules(Protocol):
     """What a protocol card decides inside the network."""
 
     @property
     def freed_row(self) -> str:
         """One of `FreedRow`."""
+        ...
+
+    @property
+    def captions(self) -> WritingRules:
+        """How captions are written."""
         ...
 
 
@@ -105,14 +135,27 @@ class XDecoder(
 
         Itself where that is how it works already; it is never changed.
         """
-        row = FreedRow(protocol.freed_row)
-        if row is self.config.decoder.freed_row:
+        row, writing = FreedRow(protocol.freed_row), self._writing(protocol.captions)
+        if row is self.config.decoder.freed_row and writing == self.habits.writing:
             return self
         other, decoder = copy(self), copy(self.decoder)
         decoder.config = replace(decoder.config, freed_row=row)
         other.config = replace(self.config, decoder=decoder.config)
         other._modules = {**self._modules, "decoder": decoder}
+        other.habits = replace(self.habits, writing=writing)
         return other
+
+    def _writing(self, rules: WritingRules) -> Writing:
+        """The way of writing that a card asks for."""
+        match rules.search:
+            case "of-model":
+                return self.habits.writing
+            case "greedy":
+                return Greedy(rules.steps)
+            case "beam":
+                return Beam(rules.beams, rules.steps, rules.length_exponent)
+            case other:
+                raise ValueError(f"captions are written greedy or with beams, not '{other}'")
 
     # --- generic segmentation ---
 
@@ -224,7 +267,7 @@ class XDecoder(
         written = self.habits.writing.write(begin(self, image, region))
         texts = [self.tokenizer.decode(ids).strip() for ids in written]
         end = self.habits.sentence_end
-        return [text.split(end)[0] if end else text for text in texts]
+        return [text.split(end)[0].strip() if end else text for text in texts]
 
     # --- question answering ---
 

@@ -25,8 +25,8 @@ class Concept:
     text: str
     """As the text encoder reads it, in its template: `a photo of a dog.`"""
     key: str
-    """Texts with equal keys mean the same and are no negatives of each other: the name itself, or
-    its stem."""
+    """Texts with equal keys mean the same and are no negatives of each other: the name itself, as
+    batches are made here; its stem in the released code."""
 
 
 @dataclass(frozen=True)

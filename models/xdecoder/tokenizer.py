@@ -80,7 +80,7 @@ class ClipTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """See `Tokenizer.decode`."""
         text: str = self._pairs.decode(_between(ids, self.start, self.end))
-        return text.strip()
+        return rejoined(text).strip()
 
     def _encode(self, text: str) -> list[int]:
         ids = [self.start]
@@ -91,6 +91,26 @@ class ClipTokenizer:
             else:
                 ids.extend(self._pairs.encode(piece))
         return _closed(ids, self.end, self.context)
+
+
+_REJOINED = (" .", " ?", " !", " ,", " n't", " 'm", " 's", " 've", " 're")
+
+
+def rejoined(text: str) -> str:
+    """Words as people write them: no blank before marks and contractions.
+
+    These replacements, in this order, are what `transformers` makes of decoded tokens, and so
+    belong to the released captions.
+
+    >>> rejoined("a man , a dog and the dog 's ball .")
+    "a man, a dog and the dog's ball."
+    """
+    for mark in _REJOINED[:4]:
+        text = text.replace(mark, mark[1:])
+    text = text.replace(" ' ", "'")
+    for mark in _REJOINED[4:]:
+        text = text.replace(mark, mark[1:])
+    return text
 
 
 def cleaned(text: str) -> str:

@@ -30,12 +30,13 @@ class ObjectivesLearner(nn.Module):
         super().__init__()
         self.model = model
         self.objectives = Objectives(supervision)
+        self.own_gradient_only = supervision.own_gradient_only
 
     def forward(
         self, batches: Sequence[Batch], draw: Generator
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The weighted sum of all losses, and each of them, of each layer, unweighted."""
-        gather = Gathered() if dist.is_initialized() else Alone()
+        gather = Gathered(self.own_gradient_only) if dist.is_initialized() else Alone()
         losses = self.objectives(self.model, batches, drawn_from(draw), gather)
         return losses.total, losses.parts
 

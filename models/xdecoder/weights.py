@@ -116,7 +116,11 @@ class Supervision:
     """Whether the zeros that fill up an image's phrases, where another image of the batch has more
     tokens, are seen by its referred queries. In the released training they are, so that what an
     image is taught depends on its neighbours in the batch."""
+    own_gradient_only: bool = False
+    """Whether contrastive losses over several processes pass gradient to a process's own rows
+    alone. In the released training they do, which makes their gradient 1/n of the global batch's
+    on n processes; see `models.xdecoder.gather.Gathered`."""
 
 
-RELEASED = Supervision(RELEASED_COMMAND, RELEASED_LAYERS, filling_seen=True)
+RELEASED = Supervision(RELEASED_COMMAND, RELEASED_LAYERS, filling_seen=True, own_gradient_only=True)
 """What the documented training command of the released code does."""

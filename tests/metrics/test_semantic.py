@@ -10,7 +10,7 @@ from text_cases import check_merging, check_weights
 
 from bench.metrics.runs import PairRuns
 from bench.metrics.semantic import MeanIoU, confusion
-from bench.protocol import MiouAverage, SemanticMetric
+from bench.protocol import MiouAverage, SaidVoid, SemanticMetric
 from bench.types import VOID
 
 STORED = Path(__file__).parent.parent / "fixtures" / "metrics" / "semantic"
@@ -107,6 +107,21 @@ def test_a_pixel_predicted_as_void_is_missed_and_one_truly_void_is_not_scored():
     scores = meter.compute([meter.measure(said, true)])
     assert scores["mIoU"].value == scores["pAcc"].value == 0.75
     assert scores["mIoU"].n == 4
+
+
+def test_pixels_predicted_as_void_can_be_left_out_as_detectron2_does():
+    generator = np.random.default_rng(0)
+    pairs = [generator.integers(VOID, 5, (2, 40, 50)) for _ in range(6)]
+    meter = MeanIoU(NAMES, SemanticMetric(said_void=SaidVoid.LEFT_OUT))
+    statistics = [meter.measure(said, true) for said, true in pairs]
+    counts = meter.confusion(statistics)[:, :-1]
+    found, true, said = np.diag(counts), counts.sum(1), counts.sum(0)
+    scores = meter.compute(statistics)
+    assert scores["mIoU"].value == pytest.approx((found / (true + said - found)).mean())
+    assert scores["mAcc"].value == pytest.approx((found / true).mean())
+    assert scores["pAcc"].value == pytest.approx(found.sum() / true.sum())
+    once = meter.resample(statistics, np.ones((1, len(statistics)), int))
+    assert all(once[name][0] == pytest.approx(scores[name].value) for name in meter.names)
 
 
 def test_nothing_but_void_has_no_score():

@@ -5,7 +5,7 @@ import pickle
 import shutil
 import subprocess
 import sys
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +19,13 @@ from bench import catalog
 from bench.cli import build_app
 from bench.errors import CannotDo, DataError, UsageError, WeightsMissing
 from bench.evaluation import examine, following
-from bench.protocol import FreedRow, Protocol
+from bench.protocol import CaptionRule, CaptionSearch, FreedRow, Protocol
 from bench.tasks import task
 from bench.types import Vocabulary
 from bench.workplace import load_dataset, model_used, weights_digest
 from models.xdecoder import checkpoint
 from models.xdecoder.answers import XDecoder
+from models.xdecoder.caption import Beam, Greedy
 from models.xdecoder.cards import CARDS, variant_of
 from models.xdecoder.config import VARIANTS
 from models.xdecoder.convert import official_state_dict
@@ -263,6 +264,29 @@ def test_a_protocol_card_decides_which_query_is_freed(model):
     torch.testing.assert_close(class_logits(freed)[:-1], before[:-1])  # nobody sees it
     torch.testing.assert_close(class_logits(model), before)
     assert weights_digest(freed) == weights_digest(model)
+
+
+def test_a_protocol_card_decides_how_captions_are_written(model):
+    rule = CaptionRule(search=CaptionSearch.BEAM, beams=3, steps=7, length_exponent=0.5)
+    asked = model.under(Protocol(name="beams", captions=rule))
+    assert asked.habits.writing == Beam(3, 7, 0.5)
+    assert model.habits.writing == Greedy()
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    by_hand = copy(model)
+    by_hand.habits = replace(model.habits, writing=Beam(3, 7, 0.5))
+    assert asked.caption([image]) == by_hand.caption([image])
+    assert asked.under(Protocol(name="as it is")) is asked
+    greedy = Protocol(name="greedy", captions=CaptionRule(search=CaptionSearch.GREEDY))
+    assert asked.under(greedy).habits.writing == Greedy()
+
+
+def test_the_finetuned_card_shows_images_at_the_sizes_of_finetuning():
+    card = catalog.protocol("xdecoder-finetuned")
+    sizes = {"coco-retrieval": 384, "coco-caption": 480, "vqav2": 640}
+    for dataset, size in sizes.items():
+        assert card.for_dataset(dataset).resize.exact == (size, size)
+    assert card.for_dataset("coco-caption").captions.search is CaptionSearch.BEAM
+    assert card.for_dataset("coco-retrieval").captions == CaptionRule()
 
 
 def test_the_runner_asks_a_model_as_the_card_wants_it(model):

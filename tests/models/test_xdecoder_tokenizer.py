@@ -52,6 +52,19 @@ def test_clip_text_comes_back_without_what_follows_its_end():
     assert CLIP.decode([*ids, 320, 320]) == "a red box next to a ball"
 
 
+@pytest.mark.parametrize(
+    "text", ["a dog.", "a man, a dog and a cat.", "the dog's ball.", "they're off!"]
+)
+def test_clip_text_comes_back_as_people_write_it(text):
+    assert CLIP.decode(CLIP.encode([text])[0]) == text
+
+
+def test_decoded_text_is_the_released_ones_but_for_its_special_tokens():
+    stored = json.loads((GOLDEN / "tokenizer_examples.json").read_text())["decode_example"]
+    released = stored["text"].replace("<|startoftext|>", "").partition("<|endoftext|>")[0].strip()
+    assert CLIP.decode(stored["ids"]) == released == "a dog."
+
+
 def test_special_tokens_spelled_out_are_special():
     start, end = "<|startoftext|>", "<|endoftext|>"
     assert CLIP.encode([f"dog{start}cat"]) == [[CLIP.start, 1929, CLIP.start, 2368, CLIP.end]]

@@ -91,6 +91,8 @@ def test_what_cannot_be_trained_on_is_said(root, data, error, said):
 
 def test_captions_alone_are_pairs(root):
     source = CaptionedImages.open(Captioned(Split("shapes-caption", "val"), Exact(20)), root)
+    said = [len(*s.truths.values()) for s in source.dataset]
+    assert len(source) == sum(said) > len(said), "an image with several captions is several pairs"
     data = source.examples([3, 4], np.random.default_rng(0))
     batch = Paired()(data, np.random.default_rng(1))
     assert batch.images.shape == (2, 20, 20, 3)

@@ -77,7 +77,7 @@ WRITERS = {
 
 
 def epoch(source):
-    """Every pair of an epoch, sorted: (brightness, lower-cased caption)."""
+    """Every pair of an epoch, sorted: (brightness, caption)."""
     order = source.order(seed=5)
     places = [order[position] for position in range(len(source))]
     found = source.examples(places, np.random.default_rng(0)).examples
@@ -89,15 +89,32 @@ def epoch(source):
 def test_every_kind_of_file_gives_its_pairs(tmp_path, name):
     WRITERS[name](tmp_path / name)
     source = PairFiles.open(Pairs((name,), Exact(4)), tmp_path)
-    assert epoch(source) == [(20 * n, f"number {n}") for n in range(COUNT)]
+    said = [TEXTS, [text.upper() for text in TEXTS]] if name == "vilt.arrow" else [TEXTS]
+    assert epoch(source) == sorted((20 * n, texts[n]) for texts in said for n in range(COUNT))
+
+
+@pytest.mark.parametrize("write", [pq.write_table, None])
+def test_each_text_of_an_image_is_a_pair_and_an_image_without_texts_is_none(tmp_path, write):
+    said = [["a", "b"], [], None, ["c"], ["d", "e", "f"]]
+    table = pa.table({"image": PICTURES[:5], "caption": said, "image_id": NAMES[:5]})
+    path = tmp_path / ("a.parquet" if write else "a.arrow")
+    if write:
+        write(table, path, row_group_size=2)
+    else:
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    source = PairFiles.open(Pairs((path.name,), Exact(4)), tmp_path)
+    assert epoch(source) == [(0, "a"), (0, "b"), (60, "c"), (80, "d"), (80, "e"), (80, "f")]
+    names = [name for shard in source.shards for name in shard.names()]
+    assert names == [NAMES[n] for n in (0, 0, 3, 4, 4, 4)]
 
 
 def test_files_of_several_kinds_are_one_source(tmp_path):
     for name, write in WRITERS.items():
         write(tmp_path / name)
     source = PairFiles.open(Pairs(("*.arrow", "*.tar", "rows.parquet"), Exact(4)), tmp_path)
-    assert len(source) == len(WRITERS) * COUNT
-    assert len(set(epoch(source))) == COUNT
+    assert len(source) == (len(WRITERS) + 1) * COUNT, "one file has two captions an image"
+    assert len(set(epoch(source))) == 2 * COUNT
 
 
 @pytest.mark.parametrize("name", ["vilt.arrow", "rows.parquet", "texts.tar"])
@@ -106,7 +123,7 @@ def test_pairs_of_images_that_are_evaluated_on_are_left_out(tmp_path, monkeypatc
     evaluated = LeftOut({Split("coco-retrieval", "test"): frozenset({2, 5, 99})})
     monkeypatch.setattr(LeftOut, "of", classmethod(lambda cls, splits, root: evaluated))
     source = PairFiles.open(Pairs((name,), Exact(4), without=(Split("x"),)), tmp_path)
-    assert [brightness // 20 for brightness, _ in epoch(source)] == [0, 1, 3, 4, 6]
+    assert sorted({brightness // 20 for brightness, _ in epoch(source)}) == [0, 1, 3, 4, 6]
     assert source.notes == (
         "2 of 3 images of coco-retrieval test were among them and are left out",
     )
@@ -168,6 +185,16 @@ def stream(tmp_path, monkeypatch):
     (tmp_path / "set").mkdir()
     parquet(tmp_path / "set" / "train.parquet")
     return lambda: PairStream(HubPairs(str(tmp_path / "set"), COUNT, Exact(4), shuffled=3))
+
+
+@pytest.mark.slow
+def test_each_text_of_a_streamed_image_is_a_pair(stream, tmp_path):
+    said = [[f"{n} a", f"{n} b"] for n in range(COUNT)]
+    pq.write_table(pa.table({"image": PICTURES, "caption": said}), tmp_path / "set/train.parquet")
+    source = PairStream(HubPairs(str(tmp_path / "set"), 2 * COUNT, Exact(4), shuffled=5))
+    found = source.examples(range(2 * COUNT), np.random.default_rng(0)).examples
+    shades = sorted((example.captions[0], int(example.image[0, 0, 0])) for example in found)
+    assert shades == [(f"{n} {which}", 20 * n) for n in range(COUNT) for which in "ab"]
 
 
 def captions(source, positions):

@@ -24,7 +24,8 @@ from bench.recipe import (
 )
 from models.xdecoder.batching import Paired, Segmented
 from models.xdecoder.config import variant
-from models.xdecoder.weights import PAPER, RELEASED_COMMAND, RELEASED_LAYERS, Supervision
+from models.xdecoder.weights import PAPER, Supervision
+from models.xdecoder.weights import RELEASED as AS_RELEASED
 
 EVALUATED = (
     Split("refcocog", "val"),
@@ -89,7 +90,7 @@ RELEASED = replace(
         Part(replace(COCO, nouns=True), 8, Segmented(phrases=4, nouns=True)),
         Part(PAIRS, 256, Paired()),
     ),
-    supervision=Supervision(weights=RELEASED_COMMAND, top=RELEASED_LAYERS),
+    supervision=AS_RELEASED,
     # The released text encoder's norms are of a class of its own, which its rule for what is not
     # decayed does not know.
     optimiser=replace(PRETRAIN.optimiser, decayed_norms=("text.",)),
