@@ -1,9 +1,11 @@
 """What `shapes` trains on: everything that is said is true, and nothing unseen is ever named."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bench.data.questioned import AskedScenes
@@ -16,7 +18,8 @@ from models.xdecoder.crops import CropLearner, CropSupervision
 from models.xdecoder.questions import QuestionLearner
 from models.xdecoder.recipes import RECIPES, learner
 
-UNSEEN = {f"{colour} {shape}" for colour, shape in STANDARD.unseen_pairs}
+UNSEEN = re.compile("|".join(rf"\b{colour} {shape}" for colour, shape in STANDARD.unseen_pairs))
+"""Whole words: a checkered circle is no red one."""
 FEW = settings(max_examples=15)
 
 
@@ -26,14 +29,15 @@ def chance(seed):
 
 @FEW
 @given(st.integers(0, 2**30), st.integers(0, 2**30))
+@example(index=1, seed=0)
 def test_unseen_pairs_and_held_out_words_are_never_named(index, seed):
     data = TrainingScenes().examples([index], chance(seed))
-    (example,) = data.examples
-    said = [*data.vocabulary.names, *example.captions]
-    said += [text for pointed in example.phrases for text in pointed.texts]
+    (shown,) = data.examples
+    said = [*data.vocabulary.names, *shown.captions]
+    said += [text for pointed in shown.phrases for text in pointed.texts]
     said += TrainingCrops().examples([index], chance(seed)).vocabularies[3]
     said += AskedScenes().examples([index], chance(seed)).questions
-    assert not [text for text in said for pair in UNSEEN if pair in text]
+    assert not list(filter(UNSEEN.search, said))
     assert not {word for text in said for word in text.split()} & set(HELD_OUT_DISTRACTORS)
 
 
