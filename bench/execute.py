@@ -14,7 +14,7 @@ from functools import cached_property, reduce
 from operator import add
 from platform import platform
 
-from bench import provenance
+from bench import catalog, provenance
 from bench.errors import DataError
 from bench.evaluation import Answered, Examination
 from bench.fields import asking
@@ -127,6 +127,7 @@ class Assignment:
             images=len(asked.dataset.ids),
             rescored_from=self.rescored_from,
             asking=self._asking,
+            called="" if self.dataset.name in catalog.datasets() else self.dataset.name,
         )
 
     @property

@@ -1,7 +1,7 @@
 """Images to look at: files, the files of a folder, the frames of a moving picture."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -29,14 +29,17 @@ class Frame:
     """Which frame of a moving picture, from 0; `None` for a still one."""
 
 
-def frames(paths: Sequence[Path]) -> Iterator[Frame]:
+def frames(
+    paths: Sequence[Path], left_out: Callable[[DataError], None] | None = None
+) -> Iterator[Frame]:
     """Every image of files, folders and moving pictures, in order; each read when it is due.
 
-    Two files with one stem in one run keep their suffixes in their names.
+    Two files with one stem in one run keep their suffixes in their names. Of a file that cannot be
+    read `left_out` is told, where it is given, and the next one is due.
 
     Raises:
         DataMissing: a path is not there, or a folder has no image.
-        DataError: a file cannot be read.
+        DataError: a file cannot be read, and nobody wants to be told.
         ExtraMissing: a video in a format that Pillow does not read.
     """
     files = [file for path in paths for file in _files(path)]
@@ -47,7 +50,12 @@ def frames(paths: Sequence[Path]) -> Iterator[Frame]:
         taken[name] = taken.get(name, 0) + 1
         if taken[name] > 1:  # the same name in another folder
             name = f"{name}-{taken[name]}"
-        yield from _frames_of(file, name)
+        try:
+            yield from _frames_of(file, name)
+        except DataError as error:
+            if left_out is None:
+                raise
+            left_out(error)
 
 
 def _files(path: Path) -> list[Path]:

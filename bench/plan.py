@@ -112,6 +112,8 @@ class Contents:
     """The run whose raw answers are scored; `None`: the model is asked."""
     asking: str = ""
     """Digest of what the card decides of the asking; no part of the key, which has all of it."""
+    called: str = ""
+    """The dataset's name, where it is a person's own: equal data of two names are two runs."""
 
     @property
     def question(self) -> "Contents":
@@ -133,6 +135,8 @@ class Contents:
         }
         if self.rescored_from is not None:
             content["rescored_from"] = self.rescored_from
+        if self.called:
+            content["called"] = self.called
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -31,6 +31,7 @@ from bench.preprocess import resize
 from bench.presentation import PRESENTATIONS, Answer, Asked, referred, shown_phrases
 from bench.protocol import Protocol as Card
 from bench.report.overlay import Colours, draw
+from bench.store import explained
 from bench.tasks import Question, Task
 from bench.types import Image, ImageTextEncoder, ReferringSegmenter, Sample, Vocabulary
 
@@ -347,7 +348,11 @@ class Desk:
     colours: Colours = field(default_factory=Colours)
 
     def write(self, frame: Frame, answer: Answer) -> list[Path]:
-        """Write an answer; the files, the JSON first."""
+        """Write an answer; the files, the JSON first. `StoreError` where that cannot be done."""
+        with explained(self.folder, "--out"):
+            return self._written(frame, answer)
+
+    def _written(self, frame: Frame, answer: Answer) -> list[Path]:
         self.folder.mkdir(parents=True, exist_ok=True)
         stem = f"{frame.name}-{answer.task}"
         written = [self.folder / f"{stem}.json"]

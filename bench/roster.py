@@ -251,6 +251,16 @@ def _imported(name: str) -> ModelRef:
     def build(**settings: Any) -> object:
         _refuse_unknown(name, settings, {"device": Parameter("device", Parameter.KEYWORD_ONLY)})
         # A model may be callable itself (a torch module is): only classes and functions make one.
-        return made() if isclass(made) or isroutine(made) else made
+        if not isclass(made) and not isroutine(made):
+            return made
+        try:
+            signature(made).bind()
+        except TypeError as error:
+            raise UsageError(
+                f"The model '{name}' is made by calling it without arguments: {error}."
+            ) from None
+        except ValueError:  # built in, and does not tell what it takes
+            pass
+        return made()
 
     return ModelRef(name, build)

@@ -364,8 +364,8 @@ NO_PERMISSION = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Say in a sentence why `path` cannot be written, and what to do."""
+def explained(path: Path, option: str = "--results or BENCH_RESULTS") -> Iterator[None]:
+    """Say in a sentence why `path` cannot be written, and what to do with which option."""
     try:
         yield
     except OSError as error:
@@ -376,10 +376,11 @@ def explained(path: Path) -> Iterator[None]:
             ) from None
         if error.errno in NO_PERMISSION:
             raise StoreError(
-                f"Cannot write {path}: no permission. "
-                "Choose another folder with --results or BENCH_RESULTS."
+                f"Cannot write {path}: no permission. Choose another place with {option}."
             ) from None
-        raise StoreError(f"Cannot write {path}: {error.strerror}.") from None
+        raise StoreError(
+            f"Cannot write {path}: {error.strerror}. Choose another place with {option}."
+        ) from None
 
 
 def _refuse_package(path: Path) -> None:

@@ -56,7 +56,27 @@ def load_model(name: str, device: str = "cpu", **settings: Any) -> object:
     >>> type(load_model("colour")).__name__
     'Colour'
     """
-    return catalog.model(name).build(device=device, **settings)
+    ref = catalog.model(name)
+    _refuse_absent(device)
+    for setting in ("weights", "cache"):
+        if isinstance(settings.get(setting), str):
+            settings[setting] = Path(settings[setting])
+    return ref.build(device=device, **settings)
+
+
+def _refuse_absent(device: str) -> None:
+    """Say that a device is not here before a model is loaded for it."""
+    if device == "cpu":
+        return
+    import torch  # here: what runs on the processor alone need not wait for it
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch built without it asserts
+        why = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        raise UsageError(
+            f"There is no device '{device}' here: {why}. `bench doctor` lists those there are."
+        ) from None
 
 
 def load_dataset(

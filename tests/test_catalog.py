@@ -227,6 +227,16 @@ def test_what_cannot_be_imported_says_why(name, monkeypatch):
         catalog.model(name)
 
 
+def needs(size):
+    return Toy()
+
+
+def test_a_function_that_needs_more_than_nothing_is_no_model(monkeypatch):
+    monkeypatch.setitem(sys.modules, "test_catalog", sys.modules[__name__])
+    with pytest.raises(UsageError, match="without arguments: missing a required argument: 'size'"):
+        catalog.model("test_catalog:needs").build()
+
+
 def test_an_unknown_model_suggests_a_near_one(monkeypatch):
     plugged_in(monkeypatch, toys=toys("toy-large"))
     with pytest.raises(UnknownName, match="Did you mean 'toy-large'"):

@@ -129,6 +129,24 @@ def test_what_holds_of_several_datasets_is_said_once(bench):
     assert result.stderr.count("partial, --limit 1; kept off leaderboards") == 1
 
 
+def test_a_partial_run_says_so_where_its_scores_stand(bench):
+    assert "Partial: not all images were scored." in run_shapes(bench, "--quiet").stdout
+
+
+def test_a_reader_who_leaves_is_no_bug_of_ours():
+    command = "from bench.cli import main; main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", command, "list", "datasets"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(60) == 0
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
+
+
 def test_a_dry_run_prints_the_plan_and_runs_nothing(bench, tmp_path):
     result = run_shapes(bench, "--dry-run", "--format", "csv")
     assert "to do" in result.stdout

@@ -131,6 +131,23 @@ def test_a_newer_run_of_a_system_takes_the_place_of_the_exported_one(tmp_path: P
     assert [record.key for record in Store(tmp_path).records()] == [first.key]
 
 
+def test_a_partial_run_takes_no_interval_from_the_whole_one(tmp_path: Path) -> None:
+    shelf = Shelf(shipped()[:1], published=False)
+    whole = next(r for r in shelf.records if (r.model.name, r.dataset.name) == ("colour", "shapes"))
+    assert whole.images is not None
+    images = whole.images.model_copy(update={"limit": 5})
+    part = {"key": "0" * 16, "partial": True, "images": images}
+    Store(tmp_path).append(whole.model_copy(update=part))
+    both = Shelf((Store(tmp_path), *shipped()[:1]), published=False)
+    query = Query(targets=("shapes",), ranks=False)
+    rows = {
+        name: [row.cells[1:] for row in answer(query, of).tables[0][1].rows]
+        for name, of in (("alone", shelf), ("both", both))
+    }
+    assert rows["alone"] == rows["both"]
+    assert all(cell.bounds for row in rows["both"] for cell in row)
+
+
 def test_of_two_folders_the_first_counts(tmp_path: Path) -> None:
     record = shipped()[0].records()[0]
     changed = record.model_copy(update={"notes": ("mine",)})

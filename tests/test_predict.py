@@ -518,9 +518,37 @@ def test_a_model_is_asked_as_its_card_says_where_nobody_says_how(tmp_path):
         (["x.png", "--model", "xdecoder-B", "--classes", "a"], 3, "were released"),
         (["x.png", "--model", "colour", "--inpaint", "no"], 2, "module:attribute"),
         (["x.png", "--model", "colour", "--classes", "a", "--vocabulary", "b"], 2, "not both"),
+        (["x.png", "--model", "colour", "--classes", " ,"], 2, "names no class"),
+        (["x.png", "--model", "xdecoder-nano", "--device", "nope"], 2, "no device 'nope' here"),
+        (["--model", "xdecoder-nano", "--device", "cuda:99", "x.png"], 2, "no device 'cuda:99'"),
     ],
 )
 def test_what_a_person_can_mend_is_one_sentence(words, code, said):
     result = run(*words)
     assert result.exit_code == code
     assert said in result.stderr
+
+
+def test_an_unreadable_image_is_left_out_and_told_at_the_end(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "c"):
+        Pillow.fromarray(scene()).save(tmp_path / "in" / f"{name}.png")
+    (tmp_path / "in" / "b.png").write_bytes(b"no picture")
+    words = [tmp_path / "in", "--model", "colour", "--classes", "red", "--out", tmp_path / "out"]
+    result = run(*map(str, words))
+    assert result.exit_code == 3
+    assert "Left out:" in result.stderr
+    assert "b.png" in result.stderr
+    assert {path.name for path in (tmp_path / "out").glob("*.json")} == {
+        "a-panoptic.json",
+        "c-panoptic.json",
+    }
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    Pillow.fromarray(scene()).save(tmp_path / "a.png")
+    (tmp_path / "file").write_text("in the way")
+    words = [tmp_path / "a.png", "--model", "colour", "--classes", "red", "--out"]
+    result = run(*map(str, [*words, tmp_path / "file" / "out"]))
+    assert result.exit_code == 3
+    assert "Choose another place with --out" in result.stderr

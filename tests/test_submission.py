@@ -330,7 +330,7 @@ def test_a_submission_scores_what_its_runs_scored_and_is_the_same_each_time(plac
 def test_runs_that_are_not_all_there_are_not_written(place, tmp_path):
     first = Store(Path(place[3])).records()[0]
     result = submit(first.key, "--out", str(tmp_path / "a.zip"), place=place)
-    assert result.exit_code == 2
+    assert result.exit_code == 3
     assert "1 of 2 datasets have a whole run" in result.stderr
     assert not (tmp_path / "a.zip").exists()
     assert submit("colour", "--shots", "5", place=place).exit_code == 2

@@ -101,6 +101,16 @@ def test_a_kept_run_is_only_read_the_second_time(tmp_path: Path) -> None:
     assert set(bench.results(tmp_path)["run"]) - shipped == {first.key}
 
 
+def test_equal_data_of_two_names_are_two_runs(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "datasets").mkdir(exist_ok=True)
+        (tmp_path / "datasets" / f"{name}.yaml").write_text(f"include: shapes\ntitle: {name}\n")
+    where = replace(place(tmp_path), specs=(tmp_path,))
+    jobs = [Job(model="colour", dataset=name, limit=1) for name in ("one", "two", "shapes")]
+    keys = [planned.contents.key for planned in where.plan(jobs) if planned.contents]
+    assert len(set(keys)) == 3
+
+
 def test_folders_may_be_given_as_text(tmp_path: Path) -> None:
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "mine.yaml").write_text("include: shapes\ntitle: Mine\n")

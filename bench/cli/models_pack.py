@@ -26,7 +26,10 @@ def pack(
 
     The file is a model for every command: --model FILE. It is written whole or not at all.
     """
+    from safetensors import SafetensorError
+
     from bench.roster import checkpoint_family
+    from bench.store import StoreError
 
     if file.suffix != ".safetensors":
         raise UsageError(f"{file} should end in .safetensors.")
@@ -40,8 +43,9 @@ def pack(
         module.store(card, checkpoint, unfinished, half=half)
         unfinished.chmod(0o644)  # the library that writes it lets nobody else read
         os.replace(unfinished, file)
-    except OSError as error:
-        raise UsageError(f"Cannot write {file}: {error.strerror or error}.") from error
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StoreError(f"Cannot write {file}: {why}.") from error
     finally:
         unfinished.unlink(missing_ok=True)
     note(f"{file}: {card.name}, {file.stat().st_size / 1e6:.1f} MB")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bench.cli.options import Json, Quiet, Specs, note, print_json
-from bench.errors import UsageError
+from bench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from bench.presentation import Answer
@@ -122,8 +122,10 @@ def predict(
         "protocol": {"name": card.name, "digest": card.digest()},
     }
     desk = Desk(out, about, warnings, pictures)
-    written = []
-    for frame, answer in predictions(built, frames(paths), request, name=name):
+    written: list[dict[str, Any]] = []
+    unreadable: list[DataError] = []
+    seen = frames(paths, unreadable.append)
+    for frame, answer in predictions(built, seen, request, name=name):
         files = desk.write(frame, answer)
         written.append({"image": frame.name, "task": answer.task, "files": files})
         if as_json:
@@ -133,6 +135,8 @@ def predict(
     if as_json:
         print_json(written)
     note(f"{sum(len(row['files']) for row in written)} files in {out}", quiet=quiet)
+    if unreadable:
+        raise DataError("Left out: " + " ".join(f"{error}" for error in unreadable))
 
 
 def _told_apart(models: Sequence[str], images: Sequence[Path]) -> tuple[str, list[Path]]:
@@ -160,6 +164,8 @@ def _vocabulary(
         if vocabulary is not None:
             raise UsageError("Give --classes or --vocabulary, not both.")
         uncounted = _names(stuff)
+        if not (classes and _names(classes)) and not uncounted:
+            raise UsageError("--classes names no class: give them as 'car, person'.")
         names = tuple(dict.fromkeys((*_names(classes or ""), *uncounted)))
         things = frozenset(i for i, name in enumerate(names) if name not in uncounted)
         return Vocabulary(names, things=things)

@@ -188,8 +188,8 @@ def run(
     _report(records, store, targets, search, table_format, as_json=as_json, quiet=quiet)
     if failures:
         raise JobsFailed(
-            f"{len(failures)} of {len(planned)} jobs failed; the same command tries them again. "
-            + " ".join(f"({index}) {f.reason}" for index, f in enumerate(failures, 1))
+            f"{len(failures)} of {len(planned)} jobs failed; once that is mended, the same command "
+            "does them. " + " ".join(f"({index}) {f.reason}" for index, f in enumerate(failures, 1))
         )
 
 

@@ -119,7 +119,7 @@ def _chosen(
         for dataset, of in found.items()
     }
     if missing := [part.label for part in asked if not kept[part.dataset]]:
-        raise UsageError(
+        raise DataMissing(
             f"{len(asked) - len(missing)} of {len(asked)} datasets have a whole run with its raw "
             f"answers; there is none of {', '.join(missing)}. The server would average the others, "
             f"which is no result. Make them: bench run … --model {names[0]} --keep-raw"

@@ -250,6 +250,7 @@ def _one(record: "Record", store: "Store") -> "Table":
     notes = (
         f"Protocol: {record.protocol.name} ({record.protocol.digest}).",
         f"Every score, per class too: bench show {record.key}.",
+        *(("Partial: not all images were scored.",) if record.partial else ()),
     )
     return Table(("task", "score", "percent [95%]", "n"), tuple(rows), title, notes)
 

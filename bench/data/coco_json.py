@@ -137,7 +137,10 @@ def _category(path: Path, row: Any) -> Category:
     try:
         thing = None if row.get("isthing") is None else bool(row["isthing"])
         above = str(row.get("supercategory") or "")
-        return Category(int(row["id"]), str(row["name"]).strip(), above, thing)
+        name = "" if row["name"] is None else str(row["name"]).strip()
+        if not name:
+            raise ValueError("the name is empty")
+        return Category(int(row["id"]), name, above, thing)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{path}: a category needs 'id' and 'name' (missing or wrong: {error}), "

@@ -7,6 +7,7 @@ hundred kilobytes.
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
@@ -132,7 +133,16 @@ def shipped() -> dict[str, Path]:
 
 
 def place_of(name: str, results: Path) -> Path:
-    """Where the reference of a name is kept in a results folder."""
+    """Where the reference of a name is kept in a results folder.
+
+    Raises:
+        UsageError: a file cannot be called so.
+    """
+    if not re.fullmatch(r"[\w@+-][\w@+. -]*", name):
+        raise UsageError(
+            f"A reference is called by letters, digits, dots and dashes, not '{name}'; --out takes "
+            "any file."
+        )
     return _kept(results) / f"{name}.json"
 
 

@@ -118,9 +118,10 @@ def _with_bounds(
     """
     if not query.intervals:
         return long
-    alone = ~long.duplicated([*SYSTEM, "split", *COLUMN], keep=False)
+    whole = long[~long["partial"].astype(bool)]
+    alone = ~whole.duplicated([*SYSTEM, "split", *COLUMN], keep=False)
     known: dict[tuple[str, str, str], Interval] = {}
-    for key in dict.fromkeys(long.loc[alone, "run"]):
+    for key in dict.fromkeys(whole.loc[alone, "run"]):
         record = records[key]
         for (task, name), found in shelf.intervals(record).items():
             known[key, task, name] = (found.low, found.high)

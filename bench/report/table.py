@@ -227,9 +227,15 @@ def _print_rich(table: Table, file: TextIO) -> None:
     from rich.console import Console
     from rich.measure import Measurement
 
-    console = Console(file=file)
+    class Plain(Console):
+        """A console that leaves it to the command line what a reader who left means."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    console = Plain(file=file)
     if not console.is_terminal:  # a pipe has no width to fit into
-        console = Console(file=file, width=10_000)
+        console = Plain(file=file, width=10_000)
     grid, turned = _grid(table), _grid(table.turned())
     free = console.options.update(width=10_000)
     widths = [Measurement.get(console, free, each).maximum for each in (grid, turned)]

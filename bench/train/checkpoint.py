@@ -107,7 +107,14 @@ def _described(recipe: Recipe, **more: int) -> str:
 
 def _check_same(folder: Path, recipe: Recipe) -> None:
     """The folder's run is of this very recipe, or what differs is said."""
-    was = json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))
+    path = folder / RECIPE_FILE
+    try:
+        was = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}), so nobody knows which recipe the run in its folder "
+            "is of. Give another --out."
+        ) from error
     now = json.loads(_described(recipe))
     differing = [key for key in now if was.get(key) != now[key]]
     if differing:

@@ -16,6 +16,7 @@ from bench.data.questioned import answers_of
 from bench.data.training import open_source
 from bench.errors import UsageError
 from bench.recipe import Family, Recipe
+from bench.store import explained
 from bench.train import checkpoint
 from bench.train.journal import Journal
 from bench.train.loop import Diverged, Step, begin, distributed, train
@@ -72,7 +73,8 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
         start = earlier.out
     if start is not None and not start.exists():
         raise UsageError(f"There is no saved model at {start} to begin from.")
-    place.out.mkdir(parents=True, exist_ok=True)
+    with explained(place.out, "--out"):
+        place.out.mkdir(parents=True, exist_ok=True)
     parts = tuple(open_source(part.data, place.data) for part in recipe.parts)
     recipe = recipe.settled(len(parts[0]))
     mixture = Mixture(recipe.parts, parts, recipe.accumulate, recipe.seed, place.share)

@@ -135,6 +135,14 @@ def test_a_changed_card_fails_with_5_and_is_named(bench, kept, tmp_path):
     assert "object_mask_threshold was 0.123 and is" in result.stderr
 
 
+@pytest.mark.parametrize("name", ["a/b", "../evil", "", ".hidden"])
+def test_a_reference_is_called_by_what_a_file_can_be_called_by(bench, folder, name):
+    result = bench("baseline", "colour", "--dataset", "shapes-colours", "--name", name)
+    assert result.exit_code == 2
+    assert "A reference is called by letters" in result.stderr
+    assert not (folder / "evil.json").exists()
+
+
 def test_too_few_images_leave_it_undecided_with_6(bench, folder, monkeypatch):
     run(Workplace(folder / "bench-results"), model="colour", dataset="shapes", limit=4)
     bench("baseline", "colour", "--dataset", "shapes", "--name", "few")
