@@ -328,6 +328,8 @@ def evaluate(
     >>> 0.05 < record.scores["semantic"]["mIoU"].value < 1
     True
     """
+    if limit is not None and limit < 1:
+        raise UsageError(f"evaluate() takes a limit of at least one image, not {limit}.")
     if isinstance(dataset, Dataset) and str(shots) != "0":
         raise UsageError(
             f"evaluate() with shots={shots} was given dataset '{dataset.name}' as it was opened, "

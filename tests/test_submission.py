@@ -333,7 +333,7 @@ def test_runs_that_are_not_all_there_are_not_written(place, tmp_path):
     assert result.exit_code == 3
     assert "1 of 2 datasets have a whole run" in result.stderr
     assert not (tmp_path / "a.zip").exists()
-    assert submit("colour", "--shots", "5", place=place).exit_code == 2
+    assert submit("colour", "--shots", "5", place=place).exit_code == 3
 
 
 def test_a_check_that_fails_says_so_in_its_exit_code(place, tmp_path):

@@ -120,6 +120,11 @@ def test_folders_may_be_given_as_text(tmp_path: Path) -> None:
     assert repr(load_dataset("mine", **folders)).startswith("Dataset('mine', split='val': 500 ")
 
 
+def test_a_limit_of_nothing_is_refused() -> None:
+    with pytest.raises(UsageError, match="at least one image"):
+        evaluate("colour", "shapes", limit=0)
+
+
 def test_what_readers_decided_about_files_is_in_the_record() -> None:
     dataset = replace(load_dataset("shapes", tasks=["semantic"]), notes=("Two names are one.",))
     assert evaluate("colour", dataset, limit=1).notes == ("Two names are one.",)
