@@ -9,13 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
+from sys import float_info
 from typing import Any
 
 import numpy as np
 
-from bench.data.coco_instances import mask_of
+from bench.data.coco_instances import crowd_of, mask_of
 from bench.errors import DataError
 from bench.metrics import rle
 from bench.scoring.files import read_json, some
@@ -131,7 +131,7 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> Mask:
     """A mask from run lengths or polygons; an empty one where there is none."""
     if not segmentation:
         return Mask(*size, np.array([size[0] * size[1]], np.uint32))
-    if isinstance(segmentation, dict) and isinstance(segmentation["counts"], str):
+    if isinstance(segmentation, dict) and isinstance(segmentation.get("counts"), str):
         return rle.decompress(segmentation["counts"], *size)
     return mask_of(segmentation, size)
 
@@ -149,7 +149,8 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
 
     Raises:
         DataError: a row lacks what it needs, names an image or a category that the truth does not
-            have, or has a mask of another size than its image. An image without results is none.
+            have, or has a mask that cannot be read or does not fit its image. An image without
+            results is none.
     """
     content = read_json(truth, "COCO annotations")
     if not isinstance(content, dict) or not all(
@@ -159,7 +160,8 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
     images = _by_id(truth, content["images"], "images", ("height", "width"))
     categories = _by_id(truth, content["categories"], "categories", ())
     _check(truth, content["annotations"], images, categories, "id")
-    objects = [_completed(truth, row, images[row["image_id"]]) for row in content["annotations"]]
+    rows = _with_sound_masks(truth, content["annotations"], images)
+    objects = [_completed(truth, row, images[row["image_id"]]) for row in rows]
     results = read_json(predictions, "COCO results")
     if not isinstance(results, list):
         raise DataError(
@@ -167,6 +169,7 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
             f"a {type(results).__name__}."
         )
     _check(predictions, results, images, categories, "score")
+    results = _with_sound_masks(predictions, results, images)
     found = CocoObjects(images, categories, objects, results)
     return replace(found, results=_with_run_lengths(predictions, found))
 
@@ -177,9 +180,15 @@ def _by_id(path: Path, rows: Sequence[Any], what: str, needed: Sequence[str]) ->
         missing = [key for key in ("id", *needed) if not isinstance(row, dict) or key not in row]
         if missing:
             raise DataError(f"{path}: an entry of '{what}' has no '{missing[0]}'.")
+        for key in ("id", *needed):
+            if not _is_whole(row[key]) or (key != "id" and row[key] < 0):
+                raise DataError(
+                    f"{path}: an entry of '{what}' has the '{key}' {row[key]!r:.80}, which must be "
+                    "a whole number."
+                )
         if row["id"] in found:
             raise DataError(f"{path}: two entries of '{what}' have the id {row['id']}.")
-        found[row["id"]] = row
+        found[row["id"]] = {**row, **{key: int(row[key]) for key in needed}}
     return {id: found[id] for id in sorted(found)}
 
 
@@ -191,13 +200,21 @@ def _check(
     needed: str,
 ) -> None:
     for key, known in (("image_id", images), ("category_id", categories)):
-        if unknown := set(_column(path, rows, key)) - known.keys():
+        stated = _column(path, rows, key)
+        try:
+            unknown = set(stated) - known.keys()
+        except TypeError:
+            wrong = next(id for id in stated if not isinstance(id, int | float | str))
+            raise DataError(
+                f"{path}: '{key}' must be a whole number, found {wrong!r:.80}."
+            ) from None
+        if unknown:
             raise DataError(
                 f"{path}: {len(unknown)} values of '{key}' are not in the truth: {some(unknown)}. "
                 "Were these made for another split, or with other ids?"
             )
     values = _column(path, rows, needed)
-    if needed == "score" and not all(isinstance(s, int | float) and isfinite(s) for s in values):
+    if needed == "score" and not all(map(_is_finite, values)):
         raise DataError(f"{path}: every 'score' must be a finite number.")
 
 
@@ -209,12 +226,32 @@ def _column(path: Path, rows: Sequence[Any], key: str) -> list[Any]:
         raise DataError(f"{path}: entry {place} (from 0) has no '{key}'.") from None
 
 
+def _is_finite(value: Any) -> bool:
+    """Whether a value is a number that a float can hold."""
+    return isinstance(value, int | float) and -float_info.max <= value <= float_info.max
+
+
+def _is_whole(value: Any) -> bool:
+    """Whether a value is an integer of 64 bits, or a float that is one."""
+    fits = _is_finite(value) and not isinstance(value, bool) and abs(value) < 2**63
+    return fits and value == int(value)
+
+
 def _completed(path: Path, row: Row, image: Row) -> Row:
     """An annotation with every field that evaluation reads."""
     size = image["height"], image["width"]
     mask = row.get("segmentation") or None
-    _check_size(path, row, size)
     area, box = row.get("area"), row.get("bbox")
+    if box and not _is_box(box):
+        raise DataError(
+            f"{path}: annotation {row['id']} has the 'bbox' {box!r:.80}, which must be 4 finite "
+            "numbers."
+        )
+    if area is not None and not _is_finite(area):
+        raise DataError(
+            f"{path}: annotation {row['id']} has the 'area' {area!r:.80}, which must be a finite "
+            "number."
+        )
     if mask and (area is None or not box):
         decoded = _checked_mask(path, row, size)
         x, y, right, bottom = rle.boxes([decoded])[0].tolist()
@@ -224,43 +261,123 @@ def _completed(path: Path, row: Row, image: Row) -> Row:
         area = box[2] * box[3]
     if area is None:
         raise DataError(f"{path}: annotation {row['id']} has neither a mask nor a box.")
-    crowd = int(bool(row.get("iscrowd", 0)))
+    try:
+        crowd = int(crowd_of(row))
+    except ValueError as error:
+        raise DataError(f"{path}: annotation {row['id']} cannot be read: {error}.") from None
     return {**row, "segmentation": mask, "area": area, "bbox": box, "iscrowd": crowd}
 
 
+def _is_box(box: Any) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box))
+
+
 def _with_run_lengths(path: Path, objects: CocoObjects) -> list[dict[str, Any]]:
-    """The results, complete, polygons as run lengths."""
+    """The results, complete, polygons as run lengths, masks left out where boxes are scored."""
     sizes = {id: (image["height"], image["width"]) for id, image in objects.images.items()}
     has_masks, has_boxes = objects.has_masks, objects.has_boxes
     results = []
     for place, row in enumerate(objects.results):
+        box = row.get("bbox")
         if has_masks:
             if not row.get("segmentation"):
                 raise DataError(f"{path}: result {place} has no mask, and the first one has.")
-            size = sizes[row["image_id"]]
-            _check_size(path, row, size)
             if not isinstance(row["segmentation"], dict):
+                size = sizes[row["image_id"]]
                 counts = rle.compress(_checked_mask(path, row, size)).decode()
                 row = {**row, "segmentation": {"size": list(size), "counts": counts}}
-        elif not row.get("bbox"):
+        elif not box:
             raise DataError(f"{path}: result {place} has neither a 'segmentation' nor a 'bbox'.")
-        if has_boxes and len(row.get("bbox") or ()) != 4:
+        if has_boxes and (not isinstance(box, list) or len(box) != 4):
             raise DataError(f"{path}: result {place} has no box of 4 numbers, and the first has.")
+        if box and not _is_box(box):
+            raise DataError(
+                f"{path}: result {place} has the 'bbox' {box!r:.80}, which must be 4 finite "
+                "numbers."
+            )
+        left_out = [key for key in ("segmentation",) if not has_masks and key in row]
+        if "bbox" in row and not box:
+            left_out.append("bbox")
+        if left_out:
+            row = {key: value for key, value in row.items() if key not in left_out}
         results.append(row)
     return results
 
 
-def _check_size(path: Path, row: Row, size: tuple[int, int]) -> None:
+# --- masks ---------------------------------------------------------------------------------------
+
+_AT_ONCE = 512
+"""Masks that are checked together, which bounds the memory for it."""
+
+
+def _with_sound_masks(path: Path, rows: list[Any], images: Mapping[int, Row]) -> list[Any]:
+    """The rows, where every mask fits its image; whole floats as run lengths become integers.
+
+    Many masks are checked at once and none is decoded, so that a file takes moments. Where a batch
+    has something unusual, its masks are decoded one by one, which says what it is.
+    """
+    sizes = {id: (image["height"], image["width"]) for id, image in images.items()}
+    sound: list[Any] = []
+    for start in range(0, len(rows), _AT_ONCE):
+        batch = rows[start : start + _AT_ONCE]
+        if not _are_sound(batch, sizes):
+            batch = [_decodable(path, row, sizes[row["image_id"]]) for row in batch]
+        sound += batch
+    return sound
+
+
+def _are_sound(rows: Sequence[Row], sizes: Mapping[int, tuple[int, int]]) -> bool:
+    """Whether run lengths fill their images, and polygons are near them."""
+    strings, lists, polygons = [], [], []
+    in_strings, in_lists = [], []
+    for row in rows:
+        mask = row.get("segmentation")
+        if isinstance(mask, dict) and mask:
+            height, width = sizes[row["image_id"]]
+            counts = mask.get("counts")
+            if mask.get("size") != [height, width]:
+                return False
+            if isinstance(counts, str):
+                strings.append(counts)
+                in_strings.append(height * width)
+            elif isinstance(counts, list):
+                lists.append(counts)
+                in_lists.append(height * width)
+            else:
+                return False
+        elif isinstance(mask, list):
+            polygons += mask
+        elif mask:
+            return False
+    return (
+        rle.strings_fill(strings, in_strings)
+        and rle.lists_fill(lists, in_lists)
+        and rle.polygons_near(polygons)
+    )
+
+
+def _decodable(path: Path, row: Row, size: tuple[int, int]) -> Row:
+    """The row, if its mask is none or can be decoded."""
     mask = row.get("segmentation")
-    if isinstance(mask, dict) and tuple(mask.get("size", ())) != size:
+    if not mask:
+        return row
+    stated = mask.get("size") if isinstance(mask, dict) else None
+    if isinstance(mask, dict) and stated != list(size):
         raise DataError(
             f"{path}: a mask of image {row['image_id']} is for height and width "
-            f"{mask.get('size')}, but the truth says {list(size)}."
+            f"{stated!r:.80}, but the truth says {list(size)}."
         )
+    decoded = _checked_mask(path, row, size)
+    if not isinstance(mask, dict):
+        return row
+    counts = mask["counts"]
+    if isinstance(counts, list):
+        counts = rle.compress(decoded).decode()
+    return {**row, "segmentation": {"size": list(size), "counts": counts}}
 
 
 def _checked_mask(path: Path, row: Row, size: tuple[int, int]) -> Mask:
     try:
         return _mask(row["segmentation"], size)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path}: a mask of image {row['image_id']}: {error}.") from None
