@@ -122,9 +122,13 @@ def _polygon(numbers: Any) -> list[float]:
         raise ValueError("a polygon must be a list of numbers")
     if len(numbers) % 2:
         raise ValueError(f"a polygon has {len(numbers)} numbers, an odd count")
-    if not all(map(math.isfinite, numbers)):
+    try:
+        coordinates = list(map(float, numbers))
+    except OverflowError:  # an integer of hundreds of digits
+        coordinates = [math.inf]
+    if not all(map(math.isfinite, coordinates)):
         raise ValueError("a polygon has a coordinate that is not finite")
-    return list(map(float, numbers))
+    return coordinates
 
 
 def _from_runs(segmentation: Mapping[str, Any], size: tuple[int, int]) -> Mask:
