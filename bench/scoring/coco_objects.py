@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from bench.data.coco_instances import crowd_of, mask_of
 from bench.errors import DataError
 from bench.metrics import rle
-from bench.scoring.files import read_json, some
+from bench.scoring.files import is_finite, is_whole, read_json, some
 from bench.types import Instances, Mask, TrueInstance, TrueInstances
 
 Row = Mapping[str, Any]
@@ -181,7 +180,7 @@ def _by_id(path: Path, rows: Sequence[Any], what: str, needed: Sequence[str]) ->
         if missing:
             raise DataError(f"{path}: an entry of '{what}' has no '{missing[0]}'.")
         for key in ("id", *needed):
-            if not _is_whole(row[key]) or (key != "id" and row[key] < 0):
+            if not is_whole(row[key]) or (key != "id" and row[key] < 0):
                 raise DataError(
                     f"{path}: an entry of '{what}' has the '{key}' {row[key]!r:.80}, which must be "
                     "a whole number."
@@ -214,7 +213,7 @@ def _check(
                 "Were these made for another split, or with other ids?"
             )
     values = _column(path, rows, needed)
-    if needed == "score" and not all(map(_is_finite, values)):
+    if needed == "score" and not all(map(is_finite, values)):
         raise DataError(f"{path}: every 'score' must be a finite number.")
 
 
@@ -224,17 +223,6 @@ def _column(path: Path, rows: Sequence[Any], key: str) -> list[Any]:
     except (KeyError, TypeError):
         place = next(i for i, r in enumerate(rows) if not isinstance(r, dict) or key not in r)
         raise DataError(f"{path}: entry {place} (from 0) has no '{key}'.") from None
-
-
-def _is_finite(value: Any) -> bool:
-    """Whether a value is a number that a float can hold."""
-    return isinstance(value, int | float) and -float_info.max <= value <= float_info.max
-
-
-def _is_whole(value: Any) -> bool:
-    """Whether a value is an integer of 64 bits, or a float that is one."""
-    fits = _is_finite(value) and not isinstance(value, bool) and abs(value) < 2**63
-    return fits and value == int(value)
 
 
 def _completed(path: Path, row: Row, image: Row) -> Row:
@@ -247,7 +235,7 @@ def _completed(path: Path, row: Row, image: Row) -> Row:
             f"{path}: annotation {row['id']} has the 'bbox' {box!r:.80}, which must be 4 finite "
             "numbers."
         )
-    if area is not None and not _is_finite(area):
+    if area is not None and not is_finite(area):
         raise DataError(
             f"{path}: annotation {row['id']} has the 'area' {area!r:.80}, which must be a finite "
             "number."
@@ -269,7 +257,7 @@ def _completed(path: Path, row: Row, image: Row) -> Row:
 
 
 def _is_box(box: Any) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(map(_is_finite, box))
+    return isinstance(box, list) and len(box) == 4 and all(map(is_finite, box))
 
 
 def _with_run_lengths(path: Path, objects: CocoObjects) -> list[dict[str, Any]]:
