@@ -76,8 +76,8 @@ def _as_bits(masks: np.ndarray, name: str, path: Path) -> Masks:
     others = masks[inside & (masks != 1)]
     if others.size:
         raise DataError(
-            f"{path}: '{name}' holds {others[0]:g}, where masks are 0 and 1. Probabilities and logits "
-            "become masks by your threshold: write 'masks > threshold'."
+            f"{path}: '{name}' holds {others[0]:g}, where masks are 0 and 1. Probabilities "
+            "and logits become masks by your threshold: write 'masks > threshold'."
         )
     return inside
 

@@ -178,6 +178,11 @@ def test_a_broken_annotation_is_named_with_its_file_and_the_reason(tmp_path, cha
         ('{"images": []}', "no list of 'annotations', but images"),
         ('{"images": [{"id": 1}], "annotations": []}', "needs 'id' and 'file_name'"),
         ('{"images": [], "annotations": [{"id": 3}]}', "no 'image_id'"),
+        ('{"images": [], "annotations": [{"image_id": [1]}]}', "is no id"),
+        (
+            '{"images": [{"id": [1], "file_name": "x.png"}], "annotations": []}',
+            r"missing or wrong: 'id' is \[1\]",
+        ),
         ('{"images": [], "annotations": [{"id": 3, "image_id": 8}]}', "annotation 3 is of image 8"),
     ],
 )

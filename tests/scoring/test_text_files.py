@@ -149,6 +149,15 @@ def test_wrong_vectors_are_said_to_be_wrong(tmp_path, change, message):
         retrieval.score(VECTORS, tmp_path / "said.npz", CARD)
 
 
+@pytest.mark.parametrize("name", ["image_ids", "text_image_ids"])
+@pytest.mark.parametrize("ids", [1, [[1, 2]]])
+def test_ids_that_are_no_list_are_said_to_be_wrong(tmp_path, name, ids):
+    path = tmp_path / "truth.npz"
+    np.savez(path, **{"image_ids": [1, 2], "text_image_ids": [1, 2], name: ids})
+    with pytest.raises(DataError, match=f"'{name}' has {np.ndim(ids)} dimensions"):
+        retrieval.score(path, VECTORS, CARD)
+
+
 def test_texts_of_unknown_images_are_said_to_be_wrong(tmp_path):
     path = tmp_path / "truth.npz"
     np.savez(path, image_ids=[1, 2], text_image_ids=[1, 3])
@@ -282,6 +291,19 @@ def test_wrong_answers_are_said_to_be_wrong(tmp_path, change, message):
     said = write(tmp_path / "said.json", change(expected("vqa/results.json")))
     with pytest.raises(DataError, match=message):
         vqa.score(QUESTIONS, said, CARD)
+
+
+def test_ids_of_questions_that_are_lists_are_said_to_be_wrong(tmp_path):
+    truth, said = expected("vqa/annotations.json"), expected("vqa/results.json")
+    rows = truth["annotations"]
+    for name in ("question_id", "image_id"):
+        spoilt = {"annotations": [{**rows[0], name: [1]}, *rows[1:]]}
+        path = write(tmp_path / "truth.json", spoilt)
+        with pytest.raises(DataError, match=rf"truth\.json: a '{name}' must be .* found \[1\]"):
+            vqa.score(path, ANSWERS, CARD)
+    path = write(tmp_path / "said.json", [{**said[0], "question_id": [1]}, *said[1:]])
+    with pytest.raises(DataError, match=r"said\.json: a 'question_id' must be .* found \[1\]"):
+        vqa.score(QUESTIONS, path, CARD)
 
 
 def test_questions_without_answers_of_people_are_said_so(tmp_path):
