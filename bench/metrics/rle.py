@@ -245,7 +245,7 @@ def from_polygons(polygons: Iterable[Sequence[float | int]], height: int, width:
     if far.any():
         raise ValueError(
             f"a polygon has the coordinate {numbers[far][0]:g}, far outside of an image of "
-            f"{height}×{width}; are its coordinates pixels?"
+            f"{height}×{width} (are they pixels?)"
         )
     parts = pycocotools_mask.frPyObjects(points, height, width)
     return decompress(pycocotools_mask.merge(parts)["counts"], height, width)

@@ -6,7 +6,7 @@ and whether boxes are stated, as in pycocotools.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -159,7 +159,7 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
     images = _by_id(truth, content["images"], "images", ("height", "width"))
     categories = _by_id(truth, content["categories"], "categories", ())
     _check(truth, content["annotations"], images, categories, "id")
-    rows = _with_sound_masks(truth, content["annotations"], images)
+    rows = _with_sound_masks(truth, content["annotations"], images, _annotation)
     objects = [_completed(truth, row, images[row["image_id"]]) for row in rows]
     results = read_json(predictions, "COCO results")
     if not isinstance(results, list):
@@ -168,7 +168,7 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
             f"a {type(results).__name__}."
         )
     _check(predictions, results, images, categories, "score")
-    results = _with_sound_masks(predictions, results, images)
+    results = _with_sound_masks(predictions, results, images, _result)
     found = CocoObjects(images, categories, objects, results)
     return replace(found, results=_with_run_lengths(predictions, found))
 
@@ -241,7 +241,7 @@ def _completed(path: Path, row: Row, image: Row) -> Row:
             "number."
         )
     if mask and (area is None or not box):
-        decoded = _checked_mask(path, row, size)
+        decoded = _checked_mask(path, row, size, _annotation(0, row))
         x, y, right, bottom = rle.boxes([decoded])[0].tolist()
         area = float(decoded.area) if area is None else area
         box = box or [x, y, right - x, bottom - y]
@@ -272,7 +272,8 @@ def _with_run_lengths(path: Path, objects: CocoObjects) -> list[dict[str, Any]]:
                 raise DataError(f"{path}: result {place} has no mask, and the first one has.")
             if not isinstance(row["segmentation"], dict):
                 size = sizes[row["image_id"]]
-                counts = rle.compress(_checked_mask(path, row, size)).decode()
+                decoded = _checked_mask(path, row, size, _result(place, row))
+                counts = rle.compress(decoded).decode()
                 row = {**row, "segmentation": {"size": list(size), "counts": counts}}
         elif not box:
             raise DataError(f"{path}: result {place} has neither a 'segmentation' nor a 'bbox'.")
@@ -298,7 +299,17 @@ _AT_ONCE = 512
 """Masks that are checked together, which bounds the memory for it."""
 
 
-def _with_sound_masks(path: Path, rows: list[Any], images: Mapping[int, Row]) -> list[Any]:
+def _annotation(place: int, row: Row) -> str:
+    return f"annotation {row['id']}"
+
+
+def _result(place: int, row: Row) -> str:
+    return f"result {place}"
+
+
+def _with_sound_masks(
+    path: Path, rows: list[Any], images: Mapping[int, Row], called: Callable[[int, Row], str]
+) -> list[Any]:
     """The rows, where every mask fits its image; whole floats as run lengths become integers.
 
     Many masks are checked at once and none is decoded, so that a file takes moments. Where a batch
@@ -309,7 +320,10 @@ def _with_sound_masks(path: Path, rows: list[Any], images: Mapping[int, Row]) ->
     for start in range(0, len(rows), _AT_ONCE):
         batch = rows[start : start + _AT_ONCE]
         if not _are_sound(batch, sizes):
-            batch = [_decodable(path, row, sizes[row["image_id"]]) for row in batch]
+            batch = [
+                _decodable(path, row, sizes[row["image_id"]], called(place, row))
+                for place, row in enumerate(batch, start=start)
+            ]
         sound += batch
     return sound
 
@@ -344,18 +358,18 @@ def _are_sound(rows: Sequence[Row], sizes: Mapping[int, tuple[int, int]]) -> boo
     )
 
 
-def _decodable(path: Path, row: Row, size: tuple[int, int]) -> Row:
-    """The row, if its mask is none or can be decoded."""
+def _decodable(path: Path, row: Row, size: tuple[int, int], what: str) -> Row:
+    """The row, if it has no mask or one that can be decoded."""
     mask = row.get("segmentation")
     if not mask:
         return row
     stated = mask.get("size") if isinstance(mask, dict) else None
     if isinstance(mask, dict) and stated != list(size):
         raise DataError(
-            f"{path}: a mask of image {row['image_id']} is for height and width "
+            f"{path}: {what}, a mask of image {row['image_id']}, is for height and width "
             f"{stated!r:.80}, but the truth says {list(size)}."
         )
-    decoded = _checked_mask(path, row, size)
+    decoded = _checked_mask(path, row, size, what)
     if not isinstance(mask, dict):
         return row
     counts = mask["counts"]
@@ -364,8 +378,10 @@ def _decodable(path: Path, row: Row, size: tuple[int, int]) -> Row:
     return {**row, "segmentation": {"size": list(size), "counts": counts}}
 
 
-def _checked_mask(path: Path, row: Row, size: tuple[int, int]) -> Mask:
+def _checked_mask(path: Path, row: Row, size: tuple[int, int], what: str) -> Mask:
     try:
         return _mask(row["segmentation"], size)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: a mask of image {row['image_id']}: {error}.") from None
+        raise DataError(
+            f"{path}: {what}, a mask of image {row['image_id']}, cannot be read: {error}."
+        ) from None

@@ -231,9 +231,9 @@ def with_counts(counts):
     ],
 )
 def test_masks_that_cannot_be_read_are_refused_on_both_sides(scored, engine, mask, reason):
-    with pytest.raises(DataError, match=f"results.json: a mask of image 7.*({reason})"):
+    with pytest.raises(DataError, match=rf"results\.json: result 1, a mask of image 7.*{reason}"):
         scored(tiny(), found() + found(segmentation=mask), CARD, engine)
-    with pytest.raises(DataError, match=f"truth.json: a mask of image 7.*({reason})"):
+    with pytest.raises(DataError, match=rf"truth\.json: annotation 0, a mask of image 7.*{reason}"):
         scored(tiny(segmentation=mask), found(), CARD, engine)
 
 
