@@ -213,7 +213,7 @@ def _check(
                 "Were these made for another split, or with other ids?"
             )
     values = _column(path, rows, needed)
-    if needed == "score" and not all(map(is_finite, values)):
+    if needed == "score" and not all(is_finite(s) and not isinstance(s, bool) for s in values):
         raise DataError(f"{path}: every 'score' must be a finite number.")
 
 

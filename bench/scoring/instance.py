@@ -135,15 +135,17 @@ def _score_whole(
     try:
         stated = load(truth, objects.results, metric)
         of_masks = load(truth, objects.without_boxes().results, metric) if by_mask else stated
-    except (ValueError, TypeError, OverflowError) as error:
+        curves = [
+            stated("bbox") if isinstance(meter, BoxAveragePrecision) else of_masks("segm")
+            for meter in meters
+        ]
+    except Exception as error:  # pycocotools raises no narrower one
         raise DataError(
-            f"Engine '{engine}' cannot load the files: {error}. Mend that, or score with "
+            f"Engine '{engine}' cannot read the files: {error}. Mend that, or score with "
             "--engine bench."
         ) from error
     tables = []
-    for meter in meters:
-        boxes = isinstance(meter, BoxAveragePrecision)
-        precision, recall = stated("bbox") if boxes else of_masks("segm")
+    for meter, (precision, recall) in zip(meters, curves, strict=True):
         lanes = {
             m.lane: (recall if m.of_recall else precision)[
                 ..., m.size, metric.max_dets.index(m.cap)

@@ -198,7 +198,7 @@ def _check_segment(path: Path, segment: Any, image: Any) -> None:
             "1 on, the colour in the map."
         )
     area = segment.get("area")
-    if area is not None and not is_finite(area):
+    if area is not None and not (is_finite(area) and abs(area) < 2**63):
         raise DataError(
             f"{path}: {what} has the 'area' {area!r:.80}, which must be a number of pixels."
         )

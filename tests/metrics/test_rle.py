@@ -183,7 +183,7 @@ def test_checking_many_masks_at_once_agrees_with_decoding_each(arrays_, data):
         assert rle.strings_fill(strings, pixels)
 
 
-@pytest.mark.parametrize("far", [1e9, -1e7, float("inf"), float("nan"), 1e6 + 20])
+@pytest.mark.parametrize("far", [1e9, -1e7, float("inf"), float("nan"), 1e6 + 20, -(2**63)])
 def test_polygons_far_outside_of_the_image_are_refused_without_rasterising(far):
     with pytest.raises(ValueError, match="far outside of an image of 10×10"):
         rle.from_polygons([[0, 0, 5, 0, 5, 5], [0, 0, far, 0, 5, 5]], 10, 10)

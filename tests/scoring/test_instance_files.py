@@ -267,8 +267,10 @@ def test_ids_may_be_whole_floats(scored, engine):
 def test_ids_that_an_engine_does_not_take_are_said_so(scored):
     truth = {**tiny(image_id=-7), "images": [{"id": -7, "height": 12, "width": 12}]}
     assert scored(truth, found(image_id=-7), CARD, "bench")["AP"].value == pytest.approx(1.0)
-    with pytest.raises(DataError, match=r"'hotcoco' cannot load .* --engine bench"):
+    with pytest.raises(DataError, match=r"'hotcoco' cannot read .* --engine bench"):
         scored(truth, found(image_id=-7))
+    with pytest.raises(DataError, match=r"'pycocotools' cannot read .* --engine bench"):
+        scored(tiny(segmentation=[[]]), found(), CARD, "pycocotools")
 
 
 @pytest.mark.parametrize(
@@ -281,6 +283,7 @@ def test_ids_that_an_engine_does_not_take_are_said_so(scored):
         (tiny(), found(score=float("nan")), "finite"),
         (tiny(), found(score="0.5"), "finite"),
         (tiny(), found(score=10**400), "finite"),
+        (tiny(), found(score=True), "finite"),
         (tiny(), found(image_id=[7]), r"'image_id' must be a whole number, found \[7\]"),
         (tiny(category_id={"a": 1}), found(), "'category_id' must be a whole number"),
         (tiny(), found(bbox=["a", 0, 1, 1]), "result 0 has the 'bbox'"),

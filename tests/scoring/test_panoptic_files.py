@@ -144,6 +144,7 @@ def test_a_missing_and_a_broken_map_are_named(nasty, engine):
                 ({"id": 1.5}, "'id' 1.5, which must be a whole number"),
                 ({"id": 10**400}, "'id' 1000.*, which must be a whole number"),
                 ({"category_id": [1]}, r"'category_id' \[1\], which must be"),
+                ({"area": 2**63}, "'area' 9223372036854775808, which must be a number"),
                 ({"area": "x"}, "'area' 'x', which must be a number"),
                 ({"iscrowd": "0"}, "'iscrowd' is '0' and must be 0 or 1"),
             ]
