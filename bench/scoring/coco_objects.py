@@ -63,7 +63,7 @@ class CocoObjects:
     def groups(self) -> dict[str, frozenset[int]]:
         """LVIS's rare, common and frequent categories by the name of their score."""
         rows = list(enumerate(self.categories.values()))
-        if not all(row.get("frequency") in _FREQUENCIES for _, row in rows):
+        if not all(row.get("frequency") in tuple(_FREQUENCIES) for _, row in rows):
             return {}
         return {
             score: frozenset(label for label, row in rows if row["frequency"] == frequency)
@@ -158,6 +158,7 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
         raise DataError(f"{truth}: COCO annotations have 'images', 'annotations' and 'categories'.")
     images = _by_id(truth, content["images"], "images", ("height", "width"))
     categories = _by_id(truth, content["categories"], "categories", ())
+    _check_searched(truth, images, categories)
     _check(truth, content["annotations"], images, categories, "id")
     rows = _with_sound_masks(truth, content["annotations"], images, _annotation)
     objects = [_completed(truth, row, images[row["image_id"]]) for row in rows]
@@ -189,6 +190,20 @@ def _by_id(path: Path, rows: Sequence[Any], what: str, needed: Sequence[str]) ->
             raise DataError(f"{path}: two entries of '{what}' have the id {row['id']}.")
         found[row["id"]] = {**row, **{key: int(row[key]) for key in needed}}
     return {id: found[id] for id in sorted(found)}
+
+
+def _check_searched(path: Path, images: Mapping[int, Row], categories: Mapping[int, Row]) -> None:
+    """LVIS's lists of categories in each image."""
+    for image in images.values():
+        for key in ("neg_category_ids", "not_exhaustive_category_ids"):
+            listed = image.get(key, ())
+            if not isinstance(listed, list | tuple) or any(
+                isinstance(id, list | dict) or id not in categories for id in listed
+            ):
+                raise DataError(
+                    f"{path}: '{key}' of image {image['id']} should be a list of ids of "
+                    f"'categories', and is {listed!r:.80}."
+                )
 
 
 def _check(

@@ -324,6 +324,15 @@ def test_files_that_cannot_be_scored_say_why(scored, truth, results, reason):
         scored(truth, results)
 
 
+@pytest.mark.parametrize("key", ["neg_category_ids", "not_exhaustive_category_ids"])
+@pytest.mark.parametrize("listed", [5, "x", [[3]], [99], None])
+def test_categories_that_an_image_was_searched_for_are_ids_of_categories(scored, key, listed):
+    truth = tiny()
+    truth["images"][0] |= {"neg_category_ids": [4], key: listed}
+    with pytest.raises(DataError, match=f"'{key}' of image 7 should be a list of ids"):
+        scored(truth, found())
+
+
 def test_files_that_are_not_there_are_named(tmp_path):
     with pytest.raises(DataMissing, match=r"no\.json"):
         score(tmp_path / "no.json", STORED / "random_dt.json", CARD)
