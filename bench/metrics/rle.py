@@ -73,8 +73,9 @@ def decompress(counts: bytes | str, height: int, width: int) -> Mask:
 
 def _numbers(text: bytes) -> tuple[Int[np.ndarray, " number"], Int[np.ndarray, " number"]]:
     """The numbers that a compressed string spells, and the place of each one's last character."""
-    digits = np.frombuffer(text, np.uint8).astype(np.int64) - _FIRST
-    if digits.size and not (digits.min() >= 0 and digits.max() < 2 * _MORE):
+    # Without a sign, characters before the first are the greatest.
+    digits = np.frombuffer(text, np.uint8) - np.uint8(_FIRST)
+    if digits.size and digits.max() >= 2 * _MORE:
         raise ValueError(
             "the compressed run lengths hold a character that is not of their alphabet"
         )
@@ -87,7 +88,7 @@ def _numbers(text: bytes) -> tuple[Int[np.ndarray, " number"], Int[np.ndarray, "
         raise ValueError("the compressed run lengths hold a number that is too long")
     runs = np.zeros(len(last), np.int64)
     if last.size:
-        runs = np.add.reduceat((digits & 0x1F) << (5 * places), first)
+        runs = np.add.reduceat((digits & 0x1F).astype(np.int64) << (5 * places), first)
         negative = (digits[last] & 0x10) > 0
         runs[negative] -= np.int64(1) << (5 * (places[last[negative]] + 1))
     return runs, last
