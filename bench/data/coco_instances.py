@@ -64,12 +64,12 @@ class InstancesFile:
     def _instance(self, row: Mapping[str, Any], size: tuple[int, int]) -> TrueInstance | None:
         try:
             category = row["category_id"]
-            if category not in self.labels:
+            if isinstance(category, list | dict) or category not in self.labels:
                 raise ValueError(f"its category {category!r} is not in 'categories'")
             label = self.labels[category]
             if label is None:
                 return None
-            crowd, area = bool(row.get("iscrowd", 0)), row.get("area")
+            crowd, area = crowd_of(row), row.get("area")
             return TrueInstance(
                 id=int(row["id"]),
                 label=label,
@@ -80,9 +80,21 @@ class InstancesFile:
             )
         except KeyError as error:
             reason = f"it has no {error}"
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             reason = str(error)
         raise DataError(f"{self.coco.path}: annotation {row.get('id')} cannot be read: {reason}.")
+
+
+def crowd_of(row: Mapping[str, Any]) -> bool:
+    """Whether an annotation or a segment is a crowd; it is none where it does not say.
+
+    >>> crowd_of({"iscrowd": 1}), crowd_of({})
+    (True, False)
+    """
+    said = row.get("iscrowd", 0)
+    if said not in (0, 1):
+        raise ValueError(f"its 'iscrowd' is {said!r} and must be 0 or 1")
+    return bool(said)
 
 
 def mask_of(segmentation: Any, size: tuple[int, int]) -> Mask:
@@ -94,6 +106,8 @@ def mask_of(segmentation: Any, size: tuple[int, int]) -> Mask:
     height, width = size
     if not segmentation:
         raise ValueError("it has a box but no polygon or run lengths, and a mask is needed")
+    if not isinstance(segmentation, dict | list):
+        raise ValueError(f"a mask is polygons or run lengths, not {segmentation!r:.40}")
     if isinstance(segmentation, dict):
         return _from_runs(segmentation, size)
     polygons = [polygon for polygon in map(_polygon, segmentation) if len(polygon) >= 6]
@@ -108,13 +122,18 @@ def _polygon(numbers: Any) -> list[float]:
         raise ValueError("a polygon must be a list of numbers")
     if len(numbers) % 2:
         raise ValueError(f"a polygon has {len(numbers)} numbers, an odd count")
-    if not all(map(math.isfinite, numbers)):
+    try:
+        coordinates = list(map(float, numbers))
+    except OverflowError:  # an integer of hundreds of digits
+        coordinates = [math.inf]
+    if not all(map(math.isfinite, coordinates)):
         raise ValueError("a polygon has a coordinate that is not finite")
-    return list(map(float, numbers))
+    return coordinates
 
 
 def _from_runs(segmentation: Mapping[str, Any], size: tuple[int, int]) -> Mask:
-    stated, counts = tuple(segmentation.get("size", ())), segmentation.get("counts")
+    stated, counts = segmentation.get("size", ()), segmentation.get("counts")
+    stated = tuple(stated) if isinstance(stated, list) else stated
     if stated != size:
         raise ValueError(f"its run lengths are for height and width {stated}, the image has {size}")
     if isinstance(counts, str):
@@ -144,7 +163,8 @@ def check_size(path: Path, image: ListedImage, size: tuple[int, int]) -> None:
 def _own_categories(path: Path, duplicates: DuplicateNames, home: Home) -> Categories:
     coco = home.once(read_coco, path)
     rows = (row for rows in coco.annotations.values() for row in rows)
-    used: set[Any] = {row.get("category_id") for row in rows}
+    stated = (row.get("category_id") for row in rows)
+    used: set[Any] = {id for id in stated if not isinstance(id, list | dict)}
     return read_categories(path, coco.categories, used, duplicates)
 
 

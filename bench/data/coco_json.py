@@ -90,6 +90,8 @@ def read_coco(path: Path) -> CocoFile:
     for row in _rows(path, content, "annotations"):
         if not isinstance(row, dict) or "image_id" not in row:
             raise DataError(f"{path}: an annotation has no 'image_id': {_excerpt(row)}.")
+        if isinstance(row["image_id"], list | dict):
+            raise DataError(f"{path}: the 'image_id' of an annotation is no id: {_excerpt(row)}.")
         if row["image_id"] not in known:
             raise DataError(
                 f"{path}: annotation {row.get('id')} is of image {row['image_id']}, "
@@ -125,6 +127,8 @@ def _image(path: Path, row: Any) -> ListedImage:
     try:
         name = str(row["file_name"]).replace("\\", "/")
         size = [None if row.get(side) is None else int(row[side]) for side in ("height", "width")]
+        if isinstance(row["id"], list | dict):
+            raise ValueError(f"'id' is {row['id']!r}")
         return ListedImage(row["id"], name, *size)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from bench.data.categories import Categories, CategoryOptions, labels_of, read_categories
-from bench.data.coco_instances import check_size
+from bench.data.coco_instances import check_size, crowd_of
 from bench.data.coco_json import CocoFile, ListedImage, read_coco
 from bench.data.images import open_image
 from bench.data.label_maps import require_size
@@ -89,7 +89,7 @@ class PanopticFiles:
                 if label is None:
                     left_out.append(int(info["id"]))
                 else:
-                    crowd = bool(info.get("iscrowd", 0))
+                    crowd = crowd_of(info)
                     segments.append(
                         Segment(int(info["id"]), label, crowd=crowd, area=info.get("area"))
                     )

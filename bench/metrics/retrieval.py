@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float, Float32, Float64, Int
 
 from bench.metrics.meter import Score, Scores, Statistics, repeats
 
@@ -161,7 +161,27 @@ def _at_least(
 
 
 def _unit(vectors: Float[np.ndarray, "vector channel"]) -> Float32[np.ndarray, "vector channel"]:
-    vectors = np.asarray(vectors, np.float32)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Float32[np.ndarray, "vector channel"] = vectors / np.where(lengths > 0, lengths, 1)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        single = np.asarray(vectors, np.float32)
+        lengths = np.linalg.norm(single, axis=1, keepdims=True)
+        unit: Float32[np.ndarray, "vector channel"] = single / np.where(lengths > 0, lengths, 1)
+        low, high = _SQUARED_SAFELY
+        extreme = ~((lengths >= low) & (lengths <= high))[:, 0]
+        if extreme.any():
+            unit[extreme] = _unit_of_extremes(np.asarray(vectors, np.float64)[extreme])
+    return unit
+
+
+_SQUARED_SAFELY = 1e-15, 1e15
+"""Lengths whose square single precision holds with all its digits."""
+
+
+def _unit_of_extremes(
+    vectors: Float64[np.ndarray, "vector channel"],
+) -> Float64[np.ndarray, "vector channel"]:
+    """Vectors of any length as those of length 1; one of zeros stays."""
+    greatest = np.abs(vectors).max(axis=1, initial=0, keepdims=True)
+    scaled = vectors / np.where(greatest > 0, greatest, 1)
+    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+    unit: Float64[np.ndarray, "vector channel"] = scaled / np.where(lengths > 0, lengths, 1)
     return unit

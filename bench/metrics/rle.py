@@ -8,6 +8,8 @@ rasterises polygons.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, UInt32
@@ -21,6 +23,9 @@ _MORE = 0x20
 """The bit of a digit that says that another digit follows."""
 _LONGEST = 13
 """Digits of 5 bits that hold any 64-bit number."""
+_FAR = 10**6
+"""Pixels outside of the image up to which polygons are rasterised: pycocotools takes memory for
+every pixel along an edge, and does not come back from edges much longer."""
 
 
 def compress(mask: Mask) -> bytes:
@@ -58,9 +63,19 @@ def decompress(counts: bytes | str, height: int, width: int) -> Mask:
     >>> decompress("13", 2, 2).decode().tolist()
     [[False, True], [True, True]]
     """
-    text = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
-    digits = np.frombuffer(text, np.uint8).astype(np.int64) - _FIRST
-    if digits.size and not (digits.min() >= 0 and digits.max() < 2 * _MORE):
+    text = counts.encode("utf-8", "surrogatepass") if isinstance(counts, str) else counts
+    runs, _ = _numbers(text)
+    # From the fourth on, a number is the difference to the run two before it.
+    runs[1::2] = np.cumsum(runs[1::2])
+    runs[2::2] = np.cumsum(runs[2::2])
+    return from_counts(runs, height, width)
+
+
+def _numbers(text: bytes) -> tuple[Int[np.ndarray, " number"], Int[np.ndarray, " number"]]:
+    """The numbers that a compressed string spells, and the place of each one's last character."""
+    # Without a sign, characters before the first are the greatest.
+    digits = np.frombuffer(text, np.uint8) - np.uint8(_FIRST)
+    if digits.size and digits.max() >= 2 * _MORE:
         raise ValueError(
             "the compressed run lengths hold a character that is not of their alphabet"
         )
@@ -73,16 +88,101 @@ def decompress(counts: bytes | str, height: int, width: int) -> Mask:
         raise ValueError("the compressed run lengths hold a number that is too long")
     runs = np.zeros(len(last), np.int64)
     if last.size:
-        runs = np.add.reduceat((digits & 0x1F) << (5 * places), first)
+        runs = np.add.reduceat((digits & 0x1F).astype(np.int64) << (5 * places), first)
         negative = (digits[last] & 0x10) > 0
         runs[negative] -= np.int64(1) << (5 * (places[last[negative]] + 1))
-    # From the fourth on, a number is the difference to the run two before it.
-    runs[1::2] = np.cumsum(runs[1::2])
-    runs[2::2] = np.cumsum(runs[2::2])
-    return from_counts(runs, height, width)
+    return runs, last
 
 
-def from_counts(counts: Sequence[int] | Int[np.ndarray, " run"], height: int, width: int) -> Mask:
+def strings_fill(strings: Sequence[str], pixels: Sequence[int]) -> bool:
+    """Whether each compressed string spells a mask of so many pixels, without decoding one.
+
+    `decompress` says what is wrong with one that does not, and knows that an empty one may be none.
+
+    >>> strings_fill(["13", "4"], [4, 4]), strings_fill(["13", "3"], [4, 4])
+    (True, False)
+    """
+    text = "".join(strings)
+    lengths = np.array([len(string) for string in strings], np.int64)
+    if not text.isascii() or not lengths.all():
+        return False
+    try:
+        numbers, last = _numbers(text.encode())
+    except ValueError:
+        return False
+    # A number over the end of a string leaves that end without one.
+    ends = np.searchsorted(last, np.cumsum(lengths) - 1, side="right")
+    counts = np.diff(ends, prepend=0)
+    if not np.array_equal(last[ends - 1], np.cumsum(lengths) - 1) or not counts.all():
+        return False
+    first = ends - counts
+    place = np.arange(len(numbers)) - np.repeat(first, counts)
+    runs = np.where(place == 0, numbers, 0)
+    for chosen in (place & 1 == 1, (place & 1 == 0) & (place > 0)):
+        sums = np.cumsum(np.where(chosen, numbers, 0))
+        before = np.where(first > 0, sums[first - 1], 0)
+        runs += np.where(chosen, sums - np.repeat(before, counts), 0)
+    return _fill(runs, first, counts, pixels)
+
+
+def lists_fill(lists: Sequence[Sequence[Any]], pixels: Sequence[int]) -> bool:
+    """Whether each list is whole run lengths of a mask of so many pixels.
+
+    `from_counts` says what is wrong with one that is not, and knows floats that are whole.
+
+    >>> lists_fill([[1, 3], [4]], [4, 4]), lists_fill([[1, 3], [4.5]], [4, 4])
+    (True, False)
+    """
+    runs = _flat(lists)
+    counts = np.array([len(numbers) for numbers in lists], np.int64)
+    if not lists:
+        return True
+    if runs is None or runs.dtype.kind not in "iu" or not counts.all():
+        return False
+    return _fill(runs, np.cumsum(counts) - counts, counts, pixels)
+
+
+def _fill(
+    runs: Int[np.ndarray, " run"],
+    first: Int[np.ndarray, " mask"],
+    counts: Int[np.ndarray, " mask"],
+    pixels: Sequence[int],
+) -> bool:
+    """Whether the runs of each mask add up to its pixels, and none is negative."""
+    if not len(first):
+        return True
+    whole = np.array(pixels, np.int64)
+    # None above its mask's pixels, so that no sum overflows.
+    inside = bool((runs >= 0).all() and (runs <= np.repeat(whole, counts)).all())
+    return inside and np.array_equal(np.add.reduceat(runs, first), whole)
+
+
+def polygons_near(polygons: Sequence[Any]) -> bool:
+    """Whether these are lists of x, y, x, y, … near any image, whatever its size.
+
+    >>> polygons_near([[0, 0, 2, 0, 2, 2]]), polygons_near([[0, 0, 1e9, 0, 2, 2]])
+    (True, False)
+    """
+    numbers = _flat(polygons)
+    if numbers is None or numbers.dtype.kind not in "iuf":
+        return False
+    even = not any(len(polygon) % 2 for polygon in polygons)
+    # Not by their absolute values: the least integer has none.
+    return even and bool(((numbers >= -_FAR) & (numbers <= _FAR)).all())
+
+
+def _flat(lists: Sequence[Any]) -> np.ndarray | None:
+    """The members of all lists, end to end; `None` where they are no lists of plain values."""
+    if not all(isinstance(members, list) for members in lists):
+        return None
+    try:
+        flat = np.array(list(chain.from_iterable(lists)))
+    except (ValueError, OverflowError):
+        return None
+    return flat if flat.ndim == 1 else None
+
+
+def from_counts(counts: Sequence[Any] | Int[np.ndarray, " run"], height: int, width: int) -> Mask:
     """The mask of uncompressed run lengths, after checking that they fill it.
 
     Runs of length 0 in the middle, which some writers leave, are merged away.
@@ -90,15 +190,36 @@ def from_counts(counts: Sequence[int] | Int[np.ndarray, " run"], height: int, wi
     >>> from_counts([1, 2, 0, 1], 2, 2).counts.tolist()
     [1, 3]
     """
-    runs = np.asarray(counts, np.int64)
-    if (runs < 0).any() or int(runs.sum()) != height * width:
+    runs = _whole(counts)
+    if runs.size and runs.min() < 0:
+        raise ValueError(f"the run lengths hold {runs.min()}, and none may be negative")
+    total = sum(runs.tolist()) if runs.size and runs.max() > height * width else int(runs.sum())
+    if total != height * width:
         raise ValueError(
-            f"the run lengths add up to {int(runs.sum())}, and a mask of {height}×{width} has "
+            f"the run lengths add up to {total}, and a mask of {height}×{width} has "
             f"{height * width} pixels"
         )
     if not runs.size or (runs[1:] == 0).any():
         runs = _merge_empty(runs)
     return Mask(height, width, runs.astype(np.uint32))
+
+
+def _whole(counts: Sequence[Any] | Int[np.ndarray, " run"]) -> Int[np.ndarray, " run"]:
+    """Run lengths as whole numbers, which floats without a fraction are too."""
+    try:
+        runs = np.asarray(counts)
+    except (ValueError, OverflowError):  # lists in the list, of several lengths
+        runs = np.empty(0, object)
+    if runs.ndim == 1 and not len(counts):
+        return np.zeros(0, np.int64)
+    if runs.ndim == 1 and runs.dtype.kind in "iu":
+        return runs.astype(np.int64, copy=False)
+    if runs.ndim == 1 and runs.dtype.kind == "f":
+        with np.errstate(invalid="ignore"):
+            whole = runs.astype(np.int64)
+        if np.array_equal(whole, runs):
+            return whole
+    raise ValueError("the run lengths are not all whole numbers")
 
 
 def _merge_empty(runs: Int[np.ndarray, " run"]) -> Int[np.ndarray, " canonical"]:
@@ -114,10 +235,21 @@ def _merge_empty(runs: Int[np.ndarray, " run"]) -> Int[np.ndarray, " canonical"]
 def from_polygons(polygons: Iterable[Sequence[float | int]], height: int, width: int) -> Mask:
     """The union of polygons (x, y, x, y, …), rasterised by pycocotools.
 
+    Raises:
+        ValueError: a coordinate is no finite number, or too far outside of the image to rasterise.
+
     >>> from_polygons([[0, 0, 2, 0, 2, 2, 0, 2]], 3, 4).area
     4
     """
-    parts = pycocotools_mask.frPyObjects([list(map(float, p)) for p in polygons], height, width)
+    points = [list(map(float, polygon)) for polygon in polygons]
+    numbers = np.fromiter(chain.from_iterable(points), np.float64)
+    far = ~((numbers >= -_FAR) & (numbers <= max(height, width) + _FAR))
+    if far.any():
+        raise ValueError(
+            f"a polygon has the coordinate {numbers[far][0]:g}, far outside of an image of "
+            f"{height}×{width} (are they pixels?)"
+        )
+    parts = pycocotools_mask.frPyObjects(points, height, width)
     return decompress(pycocotools_mask.merge(parts)["counts"], height, width)
 
 

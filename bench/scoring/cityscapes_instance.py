@@ -5,6 +5,7 @@ are a folder with a text file for each image, named as it up to `_gtFine`; its l
 a mask's image, beside the text file, a Cityscapes label id and a confidence.
 """
 
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -42,11 +43,14 @@ def statistics(meter: CityscapesInstanceAP, truth: Path, predictions: Path) -> l
             f"{predictions}: {len(missing)} of {len(maps)} images have no text file: "
             f"{some(missing)}. An image without predictions needs an empty one."
         )
-    return [
-        meter.measure(_instances(found, predictions), _pixels(path).astype(np.int32))
-        for path, found in chosen.items()
-        if found is not None
-    ]
+    measured = []
+    for path, found in chosen.items():
+        if found is not None:
+            ids = _pixels(path).astype(np.int32)
+            if ids.ndim != 2:
+                raise DataError(f"{path}: a map of ids has one channel, this has {ids.shape[2]}.")
+            measured.append(meter.measure(_instances(found, predictions, ids.shape), ids))
+    return measured
 
 
 def _list_of(truth: Path, lists: list[Path]) -> Path | None:
@@ -58,33 +62,51 @@ def _list_of(truth: Path, lists: list[Path]) -> Path | None:
     return found[0] if found else None
 
 
-def _instances(path: Path, root: Path) -> Instances:
-    """The predictions in a text file, of the classes that are scored."""
+def _instances(path: Path, root: Path, size: tuple[int, ...]) -> Instances:
+    """The predictions in a text file, of the classes that are scored; masks are of that size."""
     numbers = {label_id: number for number, label_id in enumerate(CLASSES.values())}
     masks, labels, confidences = [], [], []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    for number, line in enumerate(_lines(path), start=1):
         try:
             name, label_id, confidence = line.split(" ")
             label, value = int(float(label_id)), float(confidence)
-        except ValueError:
+            if not isfinite(value):
+                raise ValueError
+        except (ValueError, OverflowError):
             raise DataError(
-                f"{path}:{number}: a line is 'mask.png label-id confidence', not {line!r}."
+                f"{path}:{number}: a line is 'mask.png label-id confidence', the two of them "
+                f"finite numbers, not {line!r}."
             ) from None
         file = (path.parent / name).resolve()
         if not file.is_relative_to(root.resolve()):
             raise DataError(f"{path}:{number}: the mask {name} is outside of {root}.")
         if label in numbers:
-            masks.append(Mask.encode(_pixels(file, "L") != 0))
+            pixels = _pixels(file, "L")
+            if pixels.shape != size:
+                raise DataError(
+                    f"{path}:{number}: the mask {file} is {pixels.shape[1]}×{pixels.shape[0]}, but "
+                    f"its truth is {size[1]}×{size[0]}: predict at the size of the truth."
+                )
+            masks.append(Mask.encode(pixels != 0))
             labels.append(numbers[label])
             confidences.append(value)
     return Instances(tuple(masks), np.array(labels, np.int64), np.array(confidences, np.float64))
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: this should be a list of predictions as UTF-8, and cannot be read: {error}."
+        ) from None
 
 
 def _pixels(path: Path, mode: str | None = None) -> Int[np.ndarray, "height width"]:
     try:
         with Image.open(path) as image:
             return np.array(image.convert(mode) if mode else image)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError):
         raise DataMissing(f"There is no mask {path}.") from None
     except (UnidentifiedImageError, OSError) as error:
         raise DataError(f"{path}: this image cannot be read: {error}.") from None

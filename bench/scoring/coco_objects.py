@@ -6,19 +6,18 @@ and whether boxes are stated, as in pycocotools.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.data.coco_instances import mask_of
+from bench.data.coco_instances import crowd_of, mask_of
 from bench.errors import DataError
 from bench.metrics import rle
-from bench.scoring.files import read_json, some
+from bench.scoring.files import is_finite, is_whole, read_json, some
 from bench.types import Instances, Mask, TrueInstance, TrueInstances
 
 Row = Mapping[str, Any]
@@ -64,7 +63,7 @@ class CocoObjects:
     def groups(self) -> dict[str, frozenset[int]]:
         """LVIS's rare, common and frequent categories by the name of their score."""
         rows = list(enumerate(self.categories.values()))
-        if not all(row.get("frequency") in _FREQUENCIES for _, row in rows):
+        if not all(row.get("frequency") in tuple(_FREQUENCIES) for _, row in rows):
             return {}
         return {
             score: frozenset(label for label, row in rows if row["frequency"] == frequency)
@@ -131,7 +130,7 @@ def _mask(segmentation: Any, size: tuple[int, int]) -> Mask:
     """A mask from run lengths or polygons; an empty one where there is none."""
     if not segmentation:
         return Mask(*size, np.array([size[0] * size[1]], np.uint32))
-    if isinstance(segmentation, dict) and isinstance(segmentation["counts"], str):
+    if isinstance(segmentation, dict) and isinstance(segmentation.get("counts"), str):
         return rle.decompress(segmentation["counts"], *size)
     return mask_of(segmentation, size)
 
@@ -149,7 +148,8 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
 
     Raises:
         DataError: a row lacks what it needs, names an image or a category that the truth does not
-            have, or has a mask of another size than its image. An image without results is none.
+            have, or has a mask that cannot be read or does not fit its image. An image without
+            results is none.
     """
     content = read_json(truth, "COCO annotations")
     if not isinstance(content, dict) or not all(
@@ -158,8 +158,10 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
         raise DataError(f"{truth}: COCO annotations have 'images', 'annotations' and 'categories'.")
     images = _by_id(truth, content["images"], "images", ("height", "width"))
     categories = _by_id(truth, content["categories"], "categories", ())
+    _check_searched(truth, images, categories)
     _check(truth, content["annotations"], images, categories, "id")
-    objects = [_completed(truth, row, images[row["image_id"]]) for row in content["annotations"]]
+    rows = _with_sound_masks(truth, content["annotations"], images, _annotation)
+    objects = [_completed(truth, row, images[row["image_id"]]) for row in rows]
     results = read_json(predictions, "COCO results")
     if not isinstance(results, list):
         raise DataError(
@@ -167,6 +169,7 @@ def read_coco_objects(truth: Path, predictions: Path) -> CocoObjects:
             f"a {type(results).__name__}."
         )
     _check(predictions, results, images, categories, "score")
+    results = _with_sound_masks(predictions, results, images, _result)
     found = CocoObjects(images, categories, objects, results)
     return replace(found, results=_with_run_lengths(predictions, found))
 
@@ -177,10 +180,30 @@ def _by_id(path: Path, rows: Sequence[Any], what: str, needed: Sequence[str]) ->
         missing = [key for key in ("id", *needed) if not isinstance(row, dict) or key not in row]
         if missing:
             raise DataError(f"{path}: an entry of '{what}' has no '{missing[0]}'.")
+        for key in ("id", *needed):
+            if not is_whole(row[key]) or (key != "id" and row[key] < 0):
+                raise DataError(
+                    f"{path}: an entry of '{what}' has the '{key}' {row[key]!r:.80}, which must be "
+                    "a whole number."
+                )
         if row["id"] in found:
             raise DataError(f"{path}: two entries of '{what}' have the id {row['id']}.")
-        found[row["id"]] = row
+        found[row["id"]] = {**row, **{key: int(row[key]) for key in needed}}
     return {id: found[id] for id in sorted(found)}
+
+
+def _check_searched(path: Path, images: Mapping[int, Row], categories: Mapping[int, Row]) -> None:
+    """LVIS's lists of categories in each image."""
+    for image in images.values():
+        for key in ("neg_category_ids", "not_exhaustive_category_ids"):
+            listed = image.get(key, ())
+            if not isinstance(listed, list | tuple) or any(
+                isinstance(id, list | dict) or id not in categories for id in listed
+            ):
+                raise DataError(
+                    f"{path}: '{key}' of image {image['id']} should be a list of ids of "
+                    f"'categories', and is {listed!r:.80}."
+                )
 
 
 def _check(
@@ -191,13 +214,21 @@ def _check(
     needed: str,
 ) -> None:
     for key, known in (("image_id", images), ("category_id", categories)):
-        if unknown := set(_column(path, rows, key)) - known.keys():
+        stated = _column(path, rows, key)
+        try:
+            unknown = set(stated) - known.keys()
+        except TypeError:
+            wrong = next(id for id in stated if not isinstance(id, int | float | str))
+            raise DataError(
+                f"{path}: '{key}' must be a whole number, found {wrong!r:.80}."
+            ) from None
+        if unknown:
             raise DataError(
                 f"{path}: {len(unknown)} values of '{key}' are not in the truth: {some(unknown)}. "
                 "Were these made for another split, or with other ids?"
             )
     values = _column(path, rows, needed)
-    if needed == "score" and not all(isinstance(s, int | float) and isfinite(s) for s in values):
+    if needed == "score" and not all(is_finite(s) and not isinstance(s, bool) for s in values):
         raise DataError(f"{path}: every 'score' must be a finite number.")
 
 
@@ -213,10 +244,19 @@ def _completed(path: Path, row: Row, image: Row) -> Row:
     """An annotation with every field that evaluation reads."""
     size = image["height"], image["width"]
     mask = row.get("segmentation") or None
-    _check_size(path, row, size)
     area, box = row.get("area"), row.get("bbox")
+    if box and not _is_box(box):
+        raise DataError(
+            f"{path}: annotation {row['id']} has the 'bbox' {box!r:.80}, which must be 4 finite "
+            "numbers."
+        )
+    if area is not None and not is_finite(area):
+        raise DataError(
+            f"{path}: annotation {row['id']} has the 'area' {area!r:.80}, which must be a finite "
+            "number."
+        )
     if mask and (area is None or not box):
-        decoded = _checked_mask(path, row, size)
+        decoded = _checked_mask(path, row, size, _annotation(0, row))
         x, y, right, bottom = rle.boxes([decoded])[0].tolist()
         area = float(decoded.area) if area is None else area
         box = box or [x, y, right - x, bottom - y]
@@ -224,43 +264,139 @@ def _completed(path: Path, row: Row, image: Row) -> Row:
         area = box[2] * box[3]
     if area is None:
         raise DataError(f"{path}: annotation {row['id']} has neither a mask nor a box.")
-    crowd = int(bool(row.get("iscrowd", 0)))
+    try:
+        crowd = int(crowd_of(row))
+    except ValueError as error:
+        raise DataError(f"{path}: annotation {row['id']} cannot be read: {error}.") from None
     return {**row, "segmentation": mask, "area": area, "bbox": box, "iscrowd": crowd}
 
 
+def _is_box(box: Any) -> bool:
+    return isinstance(box, list) and len(box) == 4 and all(map(is_finite, box))
+
+
 def _with_run_lengths(path: Path, objects: CocoObjects) -> list[dict[str, Any]]:
-    """The results, complete, polygons as run lengths."""
+    """The results, complete, polygons as run lengths, masks left out where boxes are scored."""
     sizes = {id: (image["height"], image["width"]) for id, image in objects.images.items()}
     has_masks, has_boxes = objects.has_masks, objects.has_boxes
     results = []
     for place, row in enumerate(objects.results):
+        box = row.get("bbox")
         if has_masks:
             if not row.get("segmentation"):
                 raise DataError(f"{path}: result {place} has no mask, and the first one has.")
-            size = sizes[row["image_id"]]
-            _check_size(path, row, size)
             if not isinstance(row["segmentation"], dict):
-                counts = rle.compress(_checked_mask(path, row, size)).decode()
+                size = sizes[row["image_id"]]
+                decoded = _checked_mask(path, row, size, _result(place, row))
+                counts = rle.compress(decoded).decode()
                 row = {**row, "segmentation": {"size": list(size), "counts": counts}}
-        elif not row.get("bbox"):
+        elif not box:
             raise DataError(f"{path}: result {place} has neither a 'segmentation' nor a 'bbox'.")
-        if has_boxes and len(row.get("bbox") or ()) != 4:
+        if has_boxes and (not isinstance(box, list) or len(box) != 4):
             raise DataError(f"{path}: result {place} has no box of 4 numbers, and the first has.")
+        if box and not _is_box(box):
+            raise DataError(
+                f"{path}: result {place} has the 'bbox' {box!r:.80}, which must be 4 finite "
+                "numbers."
+            )
+        left_out = [key for key in ("segmentation",) if not has_masks and key in row]
+        if "bbox" in row and not box:
+            left_out.append("bbox")
+        if left_out:
+            row = {key: value for key, value in row.items() if key not in left_out}
         results.append(row)
     return results
 
 
-def _check_size(path: Path, row: Row, size: tuple[int, int]) -> None:
+# --- masks ---------------------------------------------------------------------------------------
+
+_AT_ONCE = 512
+"""Masks that are checked together, which bounds the memory for it."""
+
+
+def _annotation(place: int, row: Row) -> str:
+    return f"annotation {row['id']}"
+
+
+def _result(place: int, row: Row) -> str:
+    return f"result {place}"
+
+
+def _with_sound_masks(
+    path: Path, rows: list[Any], images: Mapping[int, Row], called: Callable[[int, Row], str]
+) -> list[Any]:
+    """The rows, where every mask fits its image; whole floats as run lengths become integers.
+
+    Many masks are checked at once and none is decoded, so that a file takes moments. Where a batch
+    has something unusual, its masks are decoded one by one, which says what it is.
+    """
+    sizes = {id: (image["height"], image["width"]) for id, image in images.items()}
+    sound: list[Any] = []
+    for start in range(0, len(rows), _AT_ONCE):
+        batch = rows[start : start + _AT_ONCE]
+        if not _are_sound(batch, sizes):
+            batch = [
+                _decodable(path, row, sizes[row["image_id"]], called(place, row))
+                for place, row in enumerate(batch, start=start)
+            ]
+        sound += batch
+    return sound
+
+
+def _are_sound(rows: Sequence[Row], sizes: Mapping[int, tuple[int, int]]) -> bool:
+    """Whether run lengths fill their images, and polygons are near them."""
+    strings, lists, polygons = [], [], []
+    in_strings, in_lists = [], []
+    for row in rows:
+        mask = row.get("segmentation")
+        if isinstance(mask, dict) and mask:
+            height, width = sizes[row["image_id"]]
+            counts = mask.get("counts")
+            if mask.get("size") != [height, width]:
+                return False
+            if isinstance(counts, str):
+                strings.append(counts)
+                in_strings.append(height * width)
+            elif isinstance(counts, list):
+                lists.append(counts)
+                in_lists.append(height * width)
+            else:
+                return False
+        elif isinstance(mask, list):
+            polygons += mask
+        elif mask:
+            return False
+    return (
+        rle.strings_fill(strings, in_strings)
+        and rle.lists_fill(lists, in_lists)
+        and rle.polygons_near(polygons)
+    )
+
+
+def _decodable(path: Path, row: Row, size: tuple[int, int], what: str) -> Row:
+    """The row, if it has no mask or one that can be decoded."""
     mask = row.get("segmentation")
-    if isinstance(mask, dict) and tuple(mask.get("size", ())) != size:
+    if not mask:
+        return row
+    stated = mask.get("size") if isinstance(mask, dict) else None
+    if isinstance(mask, dict) and stated != list(size):
         raise DataError(
-            f"{path}: a mask of image {row['image_id']} is for height and width "
-            f"{mask.get('size')}, but the truth says {list(size)}."
+            f"{path}: {what}, a mask of image {row['image_id']}, is for height and width "
+            f"{stated!r:.80}, but the truth says {list(size)}."
         )
+    decoded = _checked_mask(path, row, size, what)
+    if not isinstance(mask, dict):
+        return row
+    counts = mask["counts"]
+    if isinstance(counts, list):
+        counts = rle.compress(decoded).decode()
+    return {**row, "segmentation": {"size": list(size), "counts": counts}}
 
 
-def _checked_mask(path: Path, row: Row, size: tuple[int, int]) -> Mask:
+def _checked_mask(path: Path, row: Row, size: tuple[int, int], what: str) -> Mask:
     try:
         return _mask(row["segmentation"], size)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: a mask of image {row['image_id']}: {error}.") from None
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise DataError(
+            f"{path}: {what}, a mask of image {row['image_id']}, cannot be read: {error}."
+        ) from None

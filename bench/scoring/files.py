@@ -4,6 +4,7 @@ import json
 import zipfile
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from pathlib import Path
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -77,6 +78,17 @@ def check_ids(
             f"{some(missing)}. A score over the rest would be of another set. Each needs one; an "
             f"empty {answer} is one."
         )
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number that a float can hold."""
+    return isinstance(value, int | float) and -float_info.max <= value <= float_info.max
+
+
+def is_whole(value: Any) -> bool:
+    """Whether a value is an integer of 64 bits, or a float that is one."""
+    fits = is_finite(value) and not isinstance(value, bool) and abs(value) < 2**63
+    return fits and value == int(value)
 
 
 def some(ids: Iterable[Hashable]) -> str:

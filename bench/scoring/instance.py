@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Int
 
 from bench.errors import DataError, UnknownName, UsageError
+from bench.metrics import rle
 from bench.metrics.average_precision import (
     SIZES,
     BoxAveragePrecision,
@@ -130,13 +131,21 @@ def _score_whole(
         "annotations": _identified(objects.objects, metric),
     }
     totals = _totals(meters[0], objects)
-    stated = load(truth, objects.results, metric)
     by_mask = objects.has_boxes and metric.detection_area is DetectionArea.MASK
-    of_masks = load(truth, objects.without_boxes().results, metric) if by_mask else stated
+    try:
+        stated = load(truth, objects.results, metric)
+        of_masks = load(truth, objects.without_boxes().results, metric) if by_mask else stated
+        curves = [
+            stated("bbox") if isinstance(meter, BoxAveragePrecision) else of_masks("segm")
+            for meter in meters
+        ]
+    except Exception as error:  # pycocotools raises no narrower one
+        raise DataError(
+            f"Engine '{engine}' cannot read the files: {error}. Mend that, or score with "
+            "--engine bench."
+        ) from error
     tables = []
-    for meter in meters:
-        boxes = isinstance(meter, BoxAveragePrecision)
-        precision, recall = stated("bbox") if boxes else of_masks("segm")
+    for meter, (precision, recall) in zip(meters, curves, strict=True):
         lanes = {
             m.lane: (recall if m.of_recall else precision)[
                 ..., m.size, metric.max_dets.index(m.cap)
@@ -185,7 +194,7 @@ def _load_pycocotools(
         # pycocotools writes into the rows it is given.
         coco.dataset = {**truth, "annotations": [dict(row) for row in truth["annotations"]]}
         coco.createIndex()
-        said = coco.loadRes([dict(row) for row in results])
+        said = coco.loadRes(_compressed(results))
 
     def evaluate(task: str) -> tuple[np.ndarray, np.ndarray]:
         with redirect_stdout(io.StringIO()):
@@ -197,6 +206,17 @@ def _load_pycocotools(
         return evaluation.eval["precision"], evaluation.eval["recall"]
 
     return evaluate
+
+
+def _compressed(results: Sequence[Row]) -> list[dict[str, Any]]:
+    """Copies of the results with compressed run lengths, the only ones that pycocotools loads."""
+    rows = [dict(row) for row in results]
+    for row in rows:
+        mask = row.get("segmentation")
+        if mask and isinstance(mask["counts"], list):
+            counts = rle.compress(rle.from_counts(mask["counts"], *mask["size"]))
+            row["segmentation"] = {**mask, "counts": counts.decode()}
+    return rows
 
 
 def _totals(meter: MaskAveragePrecision, objects: CocoObjects) -> Int[np.ndarray, "size class"]:

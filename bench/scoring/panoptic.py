@@ -4,7 +4,7 @@ COCO: a JSON file on each side, its PNG files in the folder beside it that has i
 folder of RGBA bitmasks on each side.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.data.coco_instances import crowd_of
 from bench.data.coco_panoptic import read_ids
 from bench.errors import DataError, DataMissing, UnknownName, UsageError
 from bench.metrics.meter import Scores, Statistics
@@ -19,7 +20,7 @@ from bench.metrics.panoptic import Counts, PanopticQuality
 from bench.protocol import PanopticMetric, Protocol, VoidRule
 from bench.scoring import bdd100k
 from bench.scoring.classes import Classes, read_classes
-from bench.scoring.files import check_ids, read_json, some
+from bench.scoring.files import check_ids, is_finite, is_whole, read_json, some
 from bench.types import Panoptic, Segment
 
 
@@ -137,15 +138,12 @@ def _content(path: Path, what: str) -> dict[str, Any]:
 def _check_segments(path: Path, rows: list[Any], classes: Classes) -> None:
     seen = set()
     for row in rows:
-        try:
-            image, _, segments = row["image_id"], row["file_name"], row["segments_info"]
-            ids = [segment["id"] for segment in segments]
-            unknown = {segment["category_id"] for segment in segments} - classes.labels.keys()
-        except (KeyError, TypeError) as error:
-            raise DataError(
-                f"{path}: an annotation needs 'image_id', 'file_name' and 'segments_info' with "
-                f"'id' and 'category_id'; {error} is missing."
-            ) from None
+        _check_fields(path, row, _OF_IMAGE, "an annotation")
+        image, segments = row["image_id"], row["segments_info"]
+        for segment in segments:
+            _check_segment(path, segment, image)
+        ids = [segment["id"] for segment in segments]
+        unknown = {segment["category_id"] for segment in segments} - classes.labels.keys()
         if image in seen:
             raise DataError(f"{path} annotates image {image} twice.")
         if unknown:
@@ -158,6 +156,56 @@ def _check_segments(path: Path, rows: list[Any], classes: Classes) -> None:
                 f"{path}: the segments of image {image} need ids of their own other than 0 (void)."
             )
         seen.add(image)
+
+
+_OF_IMAGE = {
+    "image_id": ((int, str, float), "a number or text"),
+    "file_name": ((str,), "text"),
+    "segments_info": ((list,), "a list"),
+}
+_OF_SEGMENT = {
+    "id": ((int, float), "a whole number"),
+    "category_id": ((int, float), "a whole number"),
+}
+"""The fields that are needed, and what they must be."""
+
+
+def _check_fields(
+    path: Path, row: Any, needed: Mapping[str, tuple[tuple[type, ...], str]], what: str
+) -> None:
+    if not isinstance(row, dict):
+        raise DataError(f"{path}: {what} must be an object, found {row!r:.80}.")
+    for key, (kinds, name) in needed.items():
+        if key not in row:
+            raise DataError(f"{path}: {what} needs {_listed(needed)}; '{key}' is missing.")
+        if not isinstance(row[key], kinds):
+            raise DataError(
+                f"{path}: {what} has the '{key}' {row[key]!r:.80}, which must be {name}."
+            )
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} and {last}"
+
+
+def _check_segment(path: Path, segment: Any, image: Any) -> None:
+    what = f"a segment of image {image}"
+    _check_fields(path, segment, _OF_SEGMENT, what)
+    if not is_whole(segment["id"]) or segment["id"] < 0:
+        raise DataError(
+            f"{path}: {what} has the 'id' {segment['id']!r:.80}, which must be a whole number from "
+            "1 on, the colour in the map."
+        )
+    area = segment.get("area")
+    if area is not None and not (is_finite(area) and abs(area) < 2**63):
+        raise DataError(
+            f"{path}: {what} has the 'area' {area!r:.80}, which must be a number of pixels."
+        )
+    try:
+        crowd_of(segment)
+    except ValueError as error:
+        raise DataError(f"{path}: {what} cannot be read: {error}.") from None
 
 
 def _folder(path: Path) -> Path:
@@ -184,7 +232,7 @@ def _panoptic(path: Path, row: Mapping[str, Any], classes: Classes) -> Panoptic:
         Segment(
             info["id"],
             classes.labels[info["category_id"]],
-            crowd=bool(info.get("iscrowd", 0)),
+            crowd=crowd_of(info),
             area=info.get("area"),
         )
         for info in row["segments_info"]
@@ -208,15 +256,15 @@ def _measure(meter: PanopticQuality, said: Panoptic, true: Panoptic, path: Path)
 def _count_with_hotcoco(meter: PanopticQuality, files: PanopticFiles) -> Counts:
     from hotcoco.panoptic import PanopticEval
 
-    evaluation = PanopticEval(
-        files.truth,
-        files.predictions,
-        gt_folder=files.truth_folder,
-        pred_folder=files.predictions_folder,
-    )
     try:
+        evaluation = PanopticEval(
+            files.truth,
+            files.predictions,
+            gt_folder=files.truth_folder,
+            pred_folder=files.predictions_folder,
+        )
         evaluation.evaluate()
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError) as error:
         # Reading one by one says what is wrong with which file.
         for _ in statistics(meter, files):
             pass

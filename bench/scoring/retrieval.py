@@ -26,8 +26,8 @@ def score(truth: Path, predictions: Path, protocol: Protocol) -> Scores:
 def statistics(meter: Retrieval, truth: Path, predictions: Path) -> list[Statistics]:
     """The statistics of each image."""
     asked = read_arrays(truth, "ids of images and texts")
-    image_ids = array(asked, ["image_ids"], truth)
-    text_image_ids = array(asked, ["text_image_ids"], truth)
+    image_ids = _ids(asked, "image_ids", truth)
+    text_image_ids = _ids(asked, "text_image_ids", truth)
     said = read_arrays(predictions, "vectors of images and texts")
     images = _vectors(said, "image_embeds", len(image_ids), predictions, truth)
     texts = _vectors(said, "text_embeds", len(text_image_ids), predictions, truth)
@@ -50,6 +50,13 @@ def statistics(meter: Retrieval, truth: Path, predictions: Path) -> list[Statist
         own = order[begin:end]
         found.append(meter.measure(Embedded(image, texts[own]), [""] * len(own)))
     return found
+
+
+def _ids(arrays: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    ids = array(arrays, [name], path)
+    if ids.ndim != 1:
+        raise DataError(f"{path}: '{name}' has {ids.ndim} dimensions and should be a list of ids.")
+    return ids
 
 
 def _check(image_ids: np.ndarray, text_image_ids: np.ndarray, truth: Path) -> None:

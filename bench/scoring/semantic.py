@@ -24,6 +24,8 @@ SUFFIXES = (".png", ".tif", ".tiff")
 
 _ANY = 1 << 16
 """As many classes as a label map can tell apart."""
+_MOST = 10_000
+"""Classes of which a table of all pairs fits into memory (0.8 GB)."""
 
 
 def score(
@@ -52,6 +54,8 @@ def score(
             f"{categories} names {len(names)} classes, but --class-count says {class_count}."
         )
     limit = class_count if names is None else len(names)
+    if limit is not None and limit > _MOST:
+        raise UsageError(f"{limit} classes are more than the {_MOST} that can be scored at once.")
     labels = Labels(limit, ignore_label)
     statistics = list(_measured(truth, predictions, labels, protocol))
     if names is None:
@@ -77,6 +81,12 @@ class Labels:
             raise DataError(
                 f"{path} has the value {labels.max()}, which is neither one of {self.count} "
                 f"classes counted from 0 nor the ignored value {ignored} (--ignore-label)."
+            )
+        if self.count is None and labels.size and labels.max() >= _MOST:
+            raise DataError(
+                f"{path} has the value {labels.max()}, and {_MOST} classes are the most that can "
+                "be scored: is it a map of classes, or one of instances or depth? Say the value "
+                "of pixels without a class with --ignore-label."
             )
         return labels
 

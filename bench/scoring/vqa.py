@@ -52,6 +52,9 @@ def _questions(path: Path) -> tuple[dict[Any, HumanAnswers], dict[Any, Any]]:
             raise DataError(
                 f"{path}: an annotation has no 'question_id' or no list 'answers': {str(row)[:80]}."
             ) from None
+        image = row.get("image_id", question)
+        _check_id(question, "question_id", path)
+        _check_id(image, "image_id", path)
         if question in questions:
             raise DataError(f"{path}: question {question} stands twice.")
         if not said:
@@ -59,8 +62,13 @@ def _questions(path: Path) -> tuple[dict[Any, HumanAnswers], dict[Any, Any]]:
         questions[question] = HumanAnswers(
             said, str(row.get("answer_type", "")), str(row.get("question_type", ""))
         )
-        image_of[question] = row.get("image_id", question)
+        image_of[question] = image
     return questions, image_of
+
+
+def _check_id(id: Any, name: str, path: Path) -> None:
+    if isinstance(id, list | dict):
+        raise DataError(f"{path}: a '{name}' must be a number or text, found {id!r:.80}.")
 
 
 def _answers(path: Path) -> Mapping[Any, str]:
@@ -75,6 +83,7 @@ def _answers(path: Path) -> Mapping[Any, str]:
             raise DataError(
                 f"{path}: an answer has no 'question_id' or no 'answer': {str(row)[:80]}."
             ) from None
+        _check_id(question, "question_id", path)
         if not isinstance(answer, str):
             raise DataError(f"{path}: the answer to question {question} is {answer!r}, not text.")
         if question in answers:

@@ -123,6 +123,32 @@ def test_lengths_of_vectors_do_not_matter():
     assert METER.compute(statistics) == METER.compute(longer)
 
 
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [(np.float32, 1e19), (np.float32, 1e37), (np.float32, 1e-25), (np.float64, 1e300)],
+)
+def test_vectors_of_extreme_lengths_are_ranked_by_direction(kind, size):
+    generator = np.random.default_rng(1)
+    images = generator.normal(size=(40, 16))
+    texts = images + generator.normal(size=images.shape) / 2
+
+    def scores(factor):
+        scaled = ((v * factor).astype(kind) for v in (images, texts))
+        pairs = zip(*scaled, strict=True)
+        return METER.compute([METER.measure(Embedded(i, t[None]), [""]) for i, t in pairs])
+
+    assert scores(size) == scores(1.0)
+    assert scores(size)["IR@1"].value > 0
+
+
+def test_a_vector_of_zeros_stays_one_and_ordinary_ones_are_divided_by_their_length():
+    vectors = np.random.default_rng(2).normal(size=(5, 8)).astype(np.float32)
+    vectors[3] = 0
+    found = METER.measure(Embedded(vectors[0], vectors), [""] * 5)["texts"]
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    assert found.tobytes() == (vectors / np.where(lengths > 0, lengths, 1)).tobytes()
+
+
 def test_a_text_without_a_vector_is_an_error():
     with pytest.raises(ValueError, match="2 texts but 1"):
         METER.measure(Embedded(np.ones(3), np.ones((1, 3))), ["a", "b"])

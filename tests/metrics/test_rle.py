@@ -145,6 +145,51 @@ def test_strings_that_are_no_run_lengths_are_refused(text):
         rle.decompress(text, 2, 2)
 
 
+@pytest.mark.parametrize(
+    ("runs", "reason"),
+    [
+        ([5, -1], "hold -1"),
+        ([1.5, 2.5], "whole numbers"),
+        ([float("nan")], "whole numbers"),
+        (["4"], "whole numbers"),
+        ([[4]], "whole numbers"),
+        ([2**62] * 4 + [4], "add up to"),
+    ],
+)
+def test_run_lengths_that_are_none_are_refused(runs, reason):
+    with pytest.raises(ValueError, match=reason):
+        rle.from_counts(runs, 2, 2)
+    assert not rle.lists_fill([[4], runs], [4, 4])
+
+
+@given(st.lists(BITS, max_size=5), st.data())
+def test_checking_many_masks_at_once_agrees_with_decoding_each(arrays_, data):
+    masks = [Mask.encode(array) for array in arrays_]
+    pixels = [array.size for array in arrays_]
+    strings = [rle.compress(mask).decode() for mask in masks]
+    lists = [mask.counts.tolist() for mask in masks]
+    assert rle.strings_fill(strings, pixels)
+    assert rle.lists_fill(lists, pixels)
+    if not masks:
+        return
+    spoilt = data.draw(st.integers(0, len(masks) - 1))
+    text = data.draw(st.text("0123456789:PQRSTUVWXYZ`amno", min_size=1, max_size=6))
+    strings[spoilt] = data.draw(st.sampled_from([text, strings[spoilt] + text]))
+    try:
+        rle.decompress(strings[spoilt], pixels[spoilt], 1)
+    except ValueError:
+        assert not rle.strings_fill(strings, pixels)
+    else:
+        assert rle.strings_fill(strings, pixels)
+
+
+@pytest.mark.parametrize("far", [1e9, -1e7, float("inf"), float("nan"), 1e6 + 20, -(2**63)])
+def test_polygons_far_outside_of_the_image_are_refused_without_rasterising(far):
+    with pytest.raises(ValueError, match="far outside of an image of 10×10"):
+        rle.from_polygons([[0, 0, 5, 0, 5, 5], [0, 0, far, 0, 5, 5]], 10, 10)
+    assert not rle.polygons_near([[0, 0, 5, 0, 5, 5], [0, 0, far, 0, 5, 5]])
+
+
 def test_masks_of_different_sizes_do_not_overlap():
     small, large = (Mask.encode(np.ones((n, n), bool)) for n in (2, 3))
     with pytest.raises(ValueError, match="size"):

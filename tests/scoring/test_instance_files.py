@@ -186,6 +186,91 @@ def test_categories_of_one_name_are_told_apart(scored):
 
 
 RLE = {"size": [12, 12], "counts": [0, 144]}
+SPELT = "24Z4"
+"""The string of [2, 4, 138]."""
+
+
+def with_counts(counts):
+    return {**RLE, "counts": counts}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("mask", "reason"),
+    [
+        (with_counts(SPELT[:-2]), "add up to 6"),
+        (with_counts(SPELT + "zz"), "not of their alphabet"),
+        (with_counts(SPELT[:-1]), "end within a number"),
+        (with_counts(SPELT + "0"), "add up to 148"),
+        (with_counts("zzzz"), "not of their alphabet"),
+        (with_counts("é"), "not of their alphabet"),
+        (with_counts("\ud800"), "not of their alphabet"),
+        (with_counts(""), "add up to 0"),
+        (with_counts([]), "add up to 0"),
+        (with_counts([5, 5]), "add up to 10"),
+        (with_counts([0, 1000000]), "add up to 1000000"),
+        (with_counts([2**62, 2**62, 2**62, 2**62, 144]), "add up to"),
+        (with_counts([2**70]), "not all whole numbers"),
+        (with_counts([145, -1]), "hold -1"),
+        (with_counts([143.5, 0.5]), "not all whole numbers"),
+        (with_counts(["0", "144"]), "not all whole numbers"),
+        (with_counts([[0], [1, 143]]), "not all whole numbers"),
+        (with_counts({"a": 1}), "no 'counts'"),
+        ({"size": [12, 12]}, "no 'counts'"),
+        ({**RLE, "size": 5}, "for height and width 5"),
+        ({**RLE, "size": "ab"}, "for height and width 'ab'"),
+        ({**RLE, "size": [12, "12"]}, "for height and width"),
+        ("abc", "polygons or run lengths"),
+        (7, "polygons or run lengths"),
+        ([1, 2, 3, 4, 5, 6], "a list of numbers"),
+        ([[1, 2, 3, 4, 5]], "an odd count"),
+        ([[1, 2, 3, 4, 5, "6"]], "a list of numbers"),
+        ([[1, 2, 3, 4, 5, float("inf")]], "not finite"),
+        ([[0, 0, 1e9, 0, 1e9, 1e9]], r"coordinate 1e\+09, far outside"),
+        ([[0, 0, 10**400, 0, 5, 5]], "not finite"),
+    ],
+)
+def test_masks_that_cannot_be_read_are_refused_on_both_sides(scored, engine, mask, reason):
+    with pytest.raises(DataError, match=rf"results\.json: result 1, a mask of image 7.*{reason}"):
+        scored(tiny(), found() + found(segmentation=mask), CARD, engine)
+    with pytest.raises(DataError, match=rf"truth\.json: annotation 0, a mask of image 7.*{reason}"):
+        scored(tiny(segmentation=mask), found(), CARD, engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_spelling_of_run_lengths_scores_the_same(scored, engine):
+    spelt = [with_counts(c) for c in (SPELT, [2, 4, 138], [2, 2, 0, 2, 138], [2.0, 4, 138])]
+    for true in spelt:
+        for said in spelt:
+            scores = scored(tiny(segmentation=true), found(segmentation=said), CARD, engine)
+            assert scores["AP"].value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("iscrowd", ["0", "1", 2, None, [0]])
+def test_a_crowd_that_is_neither_0_nor_1_is_refused(scored, engine, iscrowd):
+    with pytest.raises(DataError, match="annotation 0 cannot be read: its 'iscrowd' is"):
+        scored(tiny(iscrowd=iscrowd), found(), CARD, engine)
+
+
+def test_a_crowd_may_be_true_or_false(scored):
+    for iscrowd, count in ((0, 1), (1, 0), (False, 1), (True, 0)):
+        assert scored(tiny(iscrowd=iscrowd), found())["AP"].n == count
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_ids_may_be_whole_floats(scored, engine):
+    scores = scored(tiny(image_id=7.0), found(category_id=3.0), CARD, engine)
+    assert scores["AP"].value == pytest.approx(1.0)
+
+
+def test_ids_that_an_engine_does_not_take_are_said_so(scored):
+    truth = {**tiny(image_id=-7), "images": [{"id": -7, "height": 12, "width": 12}]}
+    assert scored(truth, found(image_id=-7), CARD, "bench")["AP"].value == pytest.approx(1.0)
+    with pytest.raises(DataError, match=r"'hotcoco' cannot read .* --engine bench"):
+        scored(truth, found(image_id=-7))
+    with pytest.raises(DataError, match=r"'pycocotools' cannot read .* --engine bench"):
+        scored(tiny(segmentation=[[]]), found(), CARD, "pycocotools")
 
 
 @pytest.mark.parametrize(
@@ -197,6 +282,31 @@ RLE = {"size": [12, 12], "counts": [0, 144]}
         (tiny(), found(score=None), "entry 0 .* has no 'score'"),
         (tiny(), found(score=float("nan")), "finite"),
         (tiny(), found(score="0.5"), "finite"),
+        (tiny(), found(score=10**400), "finite"),
+        (tiny(), found(score=True), "finite"),
+        (tiny(), found(image_id=[7]), r"'image_id' must be a whole number, found \[7\]"),
+        (tiny(category_id={"a": 1}), found(), "'category_id' must be a whole number"),
+        (tiny(), found(bbox=["a", 0, 1, 1]), "result 0 has the 'bbox'"),
+        (tiny(), found(bbox=[0, 0, float("nan"), 1]), "result 0 has the 'bbox'"),
+        (tiny(), found(bbox=[0, 0, 1]), "has no box of 4 numbers"),
+        (tiny(), found(bbox=5), "has no box of 4 numbers"),
+        (tiny(), found() + found(bbox=["a", 0, 1, 1]), "result 1 has the 'bbox'"),
+        (tiny(bbox=["a", 0, 1, 1]), found(), "annotation 0 has the 'bbox'"),
+        (tiny(bbox=[0, 0, 1]), found(), "annotation 0 has the 'bbox'"),
+        (tiny(area="x"), found(), "annotation 0 has the 'area' 'x'"),
+        (tiny(area=float("nan")), found(), "annotation 0 has the 'area' nan"),
+        (
+            {**tiny(image_id="7"), "images": [{"id": "7", "height": 12, "width": 12}]},
+            found(image_id="7"),
+            "'images' has the 'id' '7', which must be a whole number",
+        ),
+        (
+            {**tiny(category_id="3"), "categories": [{"id": "3", "name": "square"}]},
+            found(category_id="3"),
+            "'categories' has the 'id' '3', which must be a whole number",
+        ),
+        ({**tiny(), "images": [{"id": [7]}]}, found(), "has no 'height'"),
+        ({**tiny(), "images": [{"id": 7, "height": "x", "width": 2}]}, found(), "'height' 'x'"),
         (tiny(), found(segmentation=None), "neither a 'segmentation' nor a 'bbox'"),
         (tiny(), found() + found(segmentation=None, bbox=[0, 0, 1, 1]), "has no mask"),
         (tiny(), found(bbox=[0, 0, 1, 1]) + found(), "has no box"),
@@ -212,6 +322,15 @@ RLE = {"size": [12, 12], "counts": [0, 144]}
 def test_files_that_cannot_be_scored_say_why(scored, truth, results, reason):
     with pytest.raises(DataError, match=reason):
         scored(truth, results)
+
+
+@pytest.mark.parametrize("key", ["neg_category_ids", "not_exhaustive_category_ids"])
+@pytest.mark.parametrize("listed", [5, "x", [[3]], [99], None])
+def test_categories_that_an_image_was_searched_for_are_ids_of_categories(scored, key, listed):
+    truth = tiny()
+    truth["images"][0] |= {"neg_category_ids": [4], key: listed}
+    with pytest.raises(DataError, match=f"'{key}' of image 7 should be a list of ids"):
+        scored(truth, found())
 
 
 def test_files_that_are_not_there_are_named(tmp_path):

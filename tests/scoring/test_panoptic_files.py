@@ -110,6 +110,45 @@ def test_a_missing_and_a_broken_map_are_named(nasty, engine):
     [
         (lambda gt, pred: pred["annotations"].append(pred["annotations"][0]), "image 13 twice"),
         (lambda gt, pred: pred["annotations"][0].pop("file_name"), "'file_name' is missing"),
+        (
+            lambda gt, pred: pred["annotations"][0].update(file_name=5),
+            "'file_name' 5, which must be text",
+        ),
+        (
+            lambda gt, pred: pred["annotations"][0].update(image_id=[1]),
+            r"'image_id' \[1\], which must be a number or text",
+        ),
+        (
+            lambda gt, pred: gt["annotations"][0].update(image_id=[1]),
+            r"gt\.json.*'image_id' \[1\], which must be a number or text",
+        ),
+        (
+            lambda gt, pred: pred["annotations"][0].update(segments_info=None),
+            "'segments_info' None, which must be a list",
+        ),
+        (lambda gt, pred: pred["annotations"].append(None), "must be an object, found None"),
+        (
+            lambda gt, pred: pred["annotations"][0]["segments_info"].append([1]),
+            r"a segment of image 13 must be an object, found \[1\]",
+        ),
+        *(
+            (
+                lambda gt, pred, change=change: pred["annotations"][0]["segments_info"][0].update(
+                    change
+                ),
+                rf"a segment of image 13 .*{reason}",
+            )
+            for change, reason in [
+                ({"id": "x"}, "'id' 'x', which must be a whole number"),
+                ({"id": -1}, "'id' -1, which must be a whole number"),
+                ({"id": 1.5}, "'id' 1.5, which must be a whole number"),
+                ({"id": 10**400}, "'id' 1000.*, which must be a whole number"),
+                ({"category_id": [1]}, r"'category_id' \[1\], which must be"),
+                ({"area": 2**63}, "'area' 9223372036854775808, which must be a number"),
+                ({"area": "x"}, "'area' 'x', which must be a number"),
+                ({"iscrowd": "0"}, "'iscrowd' is '0' and must be 0 or 1"),
+            ]
+        ),
         (lambda gt, pred: pred["annotations"][0].update(image_id=1), "ids are not in the truth: 1"),
         (lambda gt, pred: gt["categories"][0].pop("isthing"), "need 'id', 'name' and 'isthing'"),
         (lambda gt, pred: gt["categories"][0].update(id=2), "two categories have the same id"),

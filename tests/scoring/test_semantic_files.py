@@ -85,6 +85,21 @@ def test_a_palette_is_read_by_index(folders, tmp_path):
     assert score(truth, tmp_path / "palette", CARD)["mIoU"].value == 0.5
 
 
+def test_maps_that_are_no_class_maps_are_refused_before_they_take_the_memory(folders):
+    truth, said = folders
+    for folder in (truth, said):
+        values = np.array([[0, 1, 1, 65535]], np.uint16)
+        Image.fromarray(values).save(folder / "000.png")
+        assert score(truth, said, CARD)["mIoU"].n > 0
+        values[0, 2] = 60002
+        Image.fromarray(values).save(folder / "000.png")
+        with pytest.raises(DataError, match=r"000\.png has the value 60002, and 10000 classes"):
+            score(truth, said, CARD)
+        Image.fromarray(values % 60000).save(folder / "000.png")
+    with pytest.raises(UsageError, match="10001 classes are more than the 10000"):
+        score(truth, said, CARD, class_count=10_001)
+
+
 def test_maps_that_cannot_be_scored_say_why(folders, tmp_path):
     truth, said = folders
     with pytest.raises(DataError, match=r"value 1, which is neither one of 1 classes .* 255"):

@@ -73,6 +73,45 @@ def test_wrong_masks_are_said_to_be_wrong(tmp_path, arrays, message):
         referring.score(MASKS, tmp_path / "pred.npz", CARD)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32, np.float16])
+def test_masks_of_numbers_that_are_0_and_1_are_masks(tmp_path, kind):
+    masks = np.zeros((4, 5, 6), bool)
+    masks[:, :3] = True
+    np.savez(tmp_path / "gt.npz", masks=masks)
+    np.savez(tmp_path / "pred.npz", masks=masks.astype(kind))
+    said = referring.score(tmp_path / "gt.npz", tmp_path / "pred.npz", CARD)
+    assert said == referring.score(tmp_path / "gt.npz", tmp_path / "gt.npz", CARD)
+    assert said["mIoU"].value == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"masks": np.full((2, 3, 4), np.nan)}, "holds nan, where masks are 0 and 1"),
+        ({"masks": np.full((2, 3, 4), 0.25)}, "holds 0.25, where masks are 0 and 1"),
+        ({"masks": np.full((2, 3, 4), -7.5)}, "holds -7.5, where masks are 0 and 1"),
+        ({"masks": np.full((2, 3, 4), "x")}, "is <U1 and should be boolean"),
+        ({"masks": np.full((2, 3, 4), 1j)}, "is complex128 and should be boolean"),
+        ({"masks": np.zeros((2, 2), np.uint8), "shape": 5}, "three whole numbers"),
+        ({"masks": np.zeros((2, 2), np.uint8), "shape": ["2", "3", "4"]}, "three whole numbers"),
+        ({"masks": np.zeros((2, 2), np.uint8), "shape": [2.5, 3, 4]}, "three whole numbers"),
+        ({"masks": np.zeros((2, 2), np.uint8), "shape": [2, -3, -4]}, "three whole numbers"),
+        ({"masks": np.zeros((2, 2), np.uint8), "shape": [2, 12]}, "do not hold masks of 'shape'"),
+        ({"image_ids": [[1, 2]]}, "'image_ids' has 2 dimensions"),
+        ({"image_ids": 1}, "'image_ids' has 0 dimensions"),
+        ({"image_ids": [1, 2, 3]}, "3 'image_ids' for 2 expressions"),
+    ],
+)
+def test_arrays_that_are_no_masks_are_said_so_on_both_sides(tmp_path, change, message):
+    np.savez(tmp_path / "plain.npz", masks=np.ones((2, 3, 4), bool))
+    np.savez(tmp_path / "odd.npz", **{"masks": np.ones((2, 3, 4), bool), **change})
+    with pytest.raises(DataError, match=message):
+        referring.score(tmp_path / "odd.npz", tmp_path / "plain.npz", CARD)
+    if "masks" in change:
+        with pytest.raises(DataError, match=message):
+            referring.score(tmp_path / "plain.npz", tmp_path / "odd.npz", CARD)
+
+
 def test_a_missing_or_broken_npz_is_said_so(tmp_path):
     with pytest.raises(DataMissing, match=r"There is no file .*none\.npz with predicted masks"):
         referring.score(MASKS, tmp_path / "none.npz", CARD)
@@ -108,6 +147,15 @@ def test_wrong_vectors_are_said_to_be_wrong(tmp_path, change, message):
     np.savez(tmp_path / "said.npz", **{**np.load(VECTORS), **change})
     with pytest.raises(DataError, match=message):
         retrieval.score(VECTORS, tmp_path / "said.npz", CARD)
+
+
+@pytest.mark.parametrize("name", ["image_ids", "text_image_ids"])
+@pytest.mark.parametrize("ids", [1, [[1, 2]]])
+def test_ids_that_are_no_list_are_said_to_be_wrong(tmp_path, name, ids):
+    path = tmp_path / "truth.npz"
+    np.savez(path, **{"image_ids": [1, 2], "text_image_ids": [1, 2], name: ids})
+    with pytest.raises(DataError, match=f"'{name}' has {np.ndim(ids)} dimensions"):
+        retrieval.score(path, VECTORS, CARD)
 
 
 def test_texts_of_unknown_images_are_said_to_be_wrong(tmp_path):
@@ -245,6 +293,19 @@ def test_wrong_answers_are_said_to_be_wrong(tmp_path, change, message):
         vqa.score(QUESTIONS, said, CARD)
 
 
+def test_ids_of_questions_that_are_lists_are_said_to_be_wrong(tmp_path):
+    truth, said = expected("vqa/annotations.json"), expected("vqa/results.json")
+    rows = truth["annotations"]
+    for name in ("question_id", "image_id"):
+        spoilt = {"annotations": [{**rows[0], name: [1]}, *rows[1:]]}
+        path = write(tmp_path / "truth.json", spoilt)
+        with pytest.raises(DataError, match=rf"truth\.json: a '{name}' must be .* found \[1\]"):
+            vqa.score(path, ANSWERS, CARD)
+    path = write(tmp_path / "said.json", [{**said[0], "question_id": [1]}, *said[1:]])
+    with pytest.raises(DataError, match=r"said\.json: a 'question_id' must be .* found \[1\]"):
+        vqa.score(QUESTIONS, path, CARD)
+
+
 def test_questions_without_answers_of_people_are_said_so(tmp_path):
     path = write(tmp_path / "questions.json", {"questions": []})
     with pytest.raises(DataError, match="questions alone"):
@@ -281,11 +342,31 @@ def test_cityscapes_folders_are_scored(city):
         ("car.png 26", "txt:1: a line is"),
         ("../gt/x.png 26 0.5", "is outside of"),
         ("none.png 26 0.5", "There is no mask"),
+        (". 26 0.5", "There is no mask"),
+        ("car.png inf 0.5", "txt:1: a line is"),
+        ("car.png nan 0.5", "txt:1: a line is"),
+        ("car.png 26 nan", "txt:1: a line is"),
+        ("car.png 26 inf", "txt:1: a line is"),
+        ("small.png 26 0.5", r"txt:1: the mask .*small\.png is 10×20, but its truth is 40×30"),
     ],
 )
 def test_wrong_lines_are_said_to_be_wrong(city, line, message):
+    Image.fromarray(np.ones((20, 10), np.uint8)).save(city / "said" / "small.png")
     (city / "said" / "town_000000_000019_pred.txt").write_text(line)
     with pytest.raises((DataError, DataMissing), match=message):
+        cityscapes_instance.score(city / "gt", city / "said", CARD)
+
+
+def test_a_list_that_is_not_utf_8_is_named(city):
+    (city / "said" / "town_000000_000019_pred.txt").write_bytes(b"car\xff.png 26 0.5\n")
+    with pytest.raises(DataError, match=r"pred\.txt: this should be a list .* as UTF-8"):
+        cityscapes_instance.score(city / "gt", city / "said", CARD)
+
+
+def test_a_truth_of_colours_is_named(city):
+    path = city / "gt/town/town_000000_000019_gtFine_instanceIds.png"
+    Image.open(path).convert("RGB").save(path)
+    with pytest.raises(DataError, match=r"Ids\.png: a map of ids has one channel, this has 3"):
         cityscapes_instance.score(city / "gt", city / "said", CARD)
 
 
