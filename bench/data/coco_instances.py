@@ -91,7 +91,9 @@ def crowd_of(row: Mapping[str, Any]) -> bool:
     >>> crowd_of({"iscrowd": 1}), crowd_of({})
     (True, False)
     """
-    said = row.get("iscrowd", 0)
+    said = row.get("iscrowd")
+    if said is None:  # absent, or null as some exporters write
+        return False
     if said not in (0, 1):
         raise ValueError(f"its 'iscrowd' is {said!r} and must be 0 or 1")
     return bool(said)
