@@ -7,18 +7,18 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 SMALL_PRODUCT = 2**18
 """With fewer multiplications than this, asking oneDNN costs more than it saves."""
-SMALL_MAP = 2**14
-"""With fewer numbers than this, calling a convolution costs more than it saves."""
 
 _onednn = (
     torch.ops.mkldnn._linear_pointwise
     if torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     else None
 )
-"""PyTorch's own door to oneDNN's linear layer, which its compiler uses too; it has no gradient."""
+"""PyTorch's own door to oneDNN's linear layer, which its compiler uses too; it has no gradient of
+its own, see `_Product`."""
 
 
 def linear(
@@ -29,23 +29,43 @@ def linear(
     """`x` times the transposed weight, plus the bias: `torch.nn.functional.linear`.
 
     On a processor PyTorch hands that to a BLAS library. Where it is MKL and the processor is not
-    Intel's, oneDNN takes half the time for many places, and two thirds for one; the sums are the
-    same but for their order. Without gradient oneDNN is asked directly. With gradient it is asked
-    by way of a 1×1 convolution of a channels-last map, if there are several threads: with one,
-    PyTorch has a slower convolution of its own.
+    Intel's, oneDNN takes half the time for many places, and two thirds for one, for the gradients
+    as for the product; the sums are the same but for their order.
     """
-    if not _plain(x):
+    if _onednn is None or not _plain(x) or x.numel() * len(weight) < SMALL_PRODUCT:
         return F.linear(x, weight, bias)
     if not torch.is_grad_enabled():
-        if _onednn is None or x.numel() * len(weight) < SMALL_PRODUCT:
-            return F.linear(x, weight, bias)
-        product: Tensor = _onednn(x, weight, bias, "none", [], "")
-        return product
-    if x.numel() < SMALL_MAP or torch.get_num_threads() == 1:
-        return F.linear(x, weight, bias)
-    places = x.reshape(1, 1, -1, x.shape[-1]).permute(0, 3, 1, 2)
-    y = F.conv2d(places, weight[:, :, None, None], bias)
-    return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
+        return _by_onednn(x, weight, bias)
+    # Flat, as what it gives may then be changed in place.
+    rows = x.reshape(-1, x.shape[-1])
+    product: Tensor = _Product.apply(rows, weight, bias)  # type: ignore[no-untyped-call]
+    return product.reshape(*x.shape[:-1], -1)
+
+
+class _Product(torch.autograd.Function):
+    """`_onednn` of rows, with a gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return _by_onednn(x, weight, bias)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        return (
+            _by_onednn(gradient, weight.t(), None) if of_x else None,
+            _by_onednn(gradient.t(), x.t(), None) if of_weight else None,
+            gradient.sum(0) if of_bias else None,
+        )
+
+
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    assert _onednn is not None
+    product: Tensor = _onednn(x, weight, bias, "none", [], "")
+    return product
 
 
 def _plain(x: Tensor) -> bool:

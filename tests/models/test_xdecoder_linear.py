@@ -38,7 +38,7 @@ def test_it_gives_what_the_matrix_product_gives(
 def test_large_maps_keep_shape_type_and_gradients(dtype: torch.dtype) -> None:
     layer = Linear(32, 16).to(dtype)
     x = noise(2, 20, 30, 32).to(dtype)
-    assert x.numel() >= module.SMALL_MAP
+    assert x.numel() * 16 >= module.SMALL_PRODUCT
     moved = x.permute(0, 2, 1, 3).requires_grad_()
     layer(moved).square().sum().backward()
     found = (moved.grad, layer.weight.grad, layer.bias.grad)
@@ -49,6 +49,34 @@ def test_large_maps_keep_shape_type_and_gradients(dtype: torch.dtype) -> None:
         assert ours is not None
         assert ours.dtype == dtype
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-2)
+
+
+def test_gradients_of_parts_of_a_weight_are_the_plain_ones() -> None:
+    layer, x = Linear(64, 96), noise(700, 64).requires_grad_()
+    (layer.part(x, 32, 96).sin().sum() + layer.part(x, 0, 32).cos().sum()).backward()
+    found = (x.grad, layer.weight.grad, layer.bias.grad)
+    plain, weight, bias = (p.detach().clone().requires_grad_() for p in (x, *layer.parameters()))
+    made = torch.nn.functional.linear(plain, weight, bias)
+    (made[:, 32:].sin().sum() + made[:, :32].cos().sum()).backward()
+    for ours, theirs in zip(found, (plain.grad, weight.grad, bias.grad), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_what_it_gives_may_be_changed_in_place() -> None:
+    layer, x = Linear(64, 96), noise(3, 200, 64)
+    layer(x).relu_().sum().backward()
+    found, layer.weight.grad = layer.weight.grad, None
+    torch.nn.functional.linear(x, layer.weight, layer.bias).relu().sum().backward()
+    torch.testing.assert_close(found, layer.weight.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_only_gradients_that_are_wanted_are_worked_out() -> None:
+    weight, x = noise(96, 64, seed=1), noise(700, 64)
+    assert not linear(x, weight).requires_grad
+    bias = noise(96, seed=2).requires_grad_()
+    linear(x, weight, bias).sum().backward()
+    assert torch.equal(bias.grad, torch.full((96,), 700.0))
+    assert x.grad is weight.grad is None
 
 
 def one_alone(layer: Linear, x: torch.Tensor) -> torch.Tensor:
