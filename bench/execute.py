@@ -40,6 +40,9 @@ from bench.record import (
 from bench.store import Failure, Run, Store
 from bench.tune import FewShots
 
+_OURS = frozenset(catalog.datasets())
+"""The datasets whose specs ship with bench."""
+
 # --- what happens while jobs run -----------------------------------------------------------------
 
 
@@ -127,7 +130,7 @@ class Assignment:
             images=len(asked.dataset.ids),
             rescored_from=self.rescored_from,
             asking=self._asking,
-            called="" if self.dataset.name in catalog.datasets() else self.dataset.name,
+            called="" if self.dataset.name in _OURS else self.dataset.name,
         )
 
     @property
