@@ -69,9 +69,15 @@ def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _plain(x: Tensor) -> bool:
-    """Whether these are float32 on a processor, and stay so."""
+    """Whether these are float32 on a processor, and stay so.
+
+    Torch's compiler picks products of its own, and cannot take in the one that is used here.
+    """
     return (
-        x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and not torch.compiler.is_compiling()
     )
 
 

@@ -58,8 +58,12 @@ def filled(variant: str, official: str, ours: str, table: Names) -> dict[str, Te
 
 
 @functools.cache
+@torch.inference_mode(False)
 def released(dtype: torch.dtype = torch.float32) -> XDecoder:
-    """Focal-T with formula weights under official names, converted."""
+    """Focal-T with formula weights under official names, converted.
+
+    Whoever asks first, its weights may be trained.
+    """
     official = {
         name: torch.from_numpy(np.asarray(fill.value(name, shape)))
         for name, shape in manifest("focalt").items()
