@@ -14,7 +14,7 @@ from functools import cached_property, reduce
 from operator import add
 from platform import platform
 
-from bench import catalog, provenance
+from bench import provenance
 from bench.errors import DataError
 from bench.evaluation import Answered, Examination
 from bench.fields import asking
@@ -39,9 +39,6 @@ from bench.record import (
 )
 from bench.store import Failure, Run, Store
 from bench.tune import FewShots
-
-_OURS = frozenset(catalog.datasets())
-"""The datasets whose specs ship with bench."""
 
 # --- what happens while jobs run -----------------------------------------------------------------
 
@@ -108,6 +105,8 @@ class Assignment:
     """What tuning did, once it is done."""
     vocabulary: str | None = None
     """The vocabulary's name, where it has one."""
+    own_name: str = ""
+    """The dataset's name, where it is a person's own and none that ships with bench."""
     notes: tuple[str, ...] = ()
     """What was decided about the dataset's files."""
     rescored_from: str | None = None
@@ -130,7 +129,7 @@ class Assignment:
             images=len(asked.dataset.ids),
             rescored_from=self.rescored_from,
             asking=self._asking,
-            called="" if self.dataset.name in _OURS else self.dataset.name,
+            called=self.own_name,
         )
 
     @property

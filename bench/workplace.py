@@ -390,6 +390,7 @@ def _assigned(
         device=device,
         batch_size=batch_size,
         vocabulary=job.vocabulary,
+        own_name="" if dataset.name in catalog.datasets() else dataset.name,
         notes=dataset.notes,
     )
 

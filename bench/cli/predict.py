@@ -164,9 +164,9 @@ def _vocabulary(
         if vocabulary is not None:
             raise UsageError("Give --classes or --vocabulary, not both.")
         uncounted = _names(stuff)
-        if not (classes and _names(classes)) and not uncounted:
-            raise UsageError("--classes names no class: give them as 'car, person'.")
         names = tuple(dict.fromkeys((*_names(classes or ""), *uncounted)))
+        if not names:
+            raise UsageError("--classes names no class: give them as 'car, person'.")
         things = frozenset(i for i, name in enumerate(names) if name not in uncounted)
         return Vocabulary(names, things=things)
     if vocabulary is not None:

@@ -228,7 +228,7 @@ def _several(
     ((_, found),) = answer(query, Shelf((store,), only=tuple(whole))).tables
     if not partial:
         return found
-    return replace(found, notes=(*found.notes, "Partial: not all images were scored."))
+    return replace(found, notes=(*found.notes, _PARTIAL))
 
 
 def _one(record: "Record", store: "Store") -> "Table":
@@ -250,11 +250,12 @@ def _one(record: "Record", store: "Store") -> "Table":
     notes = (
         f"Protocol: {record.protocol.name} ({record.protocol.digest}).",
         f"Every score, per class too: bench show {record.key}.",
-        *(("Partial: not all images were scored.",) if record.partial else ()),
+        *((_PARTIAL,) if record.partial else ()),
     )
     return Table(("task", "score", "percent [95%]", "n"), tuple(rows), title, notes)
 
 
+_PARTIAL = "Partial: not all images were scored."
 _NAMED = 3
 """So many datasets of one remark are named; of more, the number."""
 
