@@ -8,8 +8,8 @@ that of a process of its own, above what it held with the model built. The bar i
 fast, with no more memory.
 
 The plain way is the released code's arithmetic: every product a matrix product of whole maps, masks
-made at stride 4 and then resized for attention, every mask resized to the picture. `plain` and
-`fast` must find the same segments, up to pixels whose logits are equal but for rounding.
+made at stride 4 and then resized for attention, every mask resized to the picture. Both must give
+every pixel the same label, up to ties within rounding: how many differ is printed.
 """
 
 import argparse

@@ -1,5 +1,8 @@
 """Recipes are values: they can be changed in words, and say what they do."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,10 +12,13 @@ from line_task import LINE
 from bench.errors import UnknownName, UsageError
 from bench.recipe import Cosine, Drops, Exact, Jitter, changed
 from bench.train.families import find, recipes
+from models.xdecoder import training
 from models.xdecoder.config import variant
+from models.xdecoder.gather import Gathered
 from models.xdecoder.model import Network
 from models.xdecoder.recipes import RECIPES
 from models.xdecoder.recipes.finetuning import EFFICIENT
+from models.xdecoder.weights import RELEASED
 
 
 def test_a_setting_reaches_into_what_is_nested():
@@ -97,6 +103,23 @@ def test_pretraining_is_the_papers():
     assert (recipe.optimiser.rate, recipe.optimiser.decay, recipe.optimiser.clip) == (1e-4, 0.05, 5)
     assert recipe.schedule == Drops((0.88889, 0.96296), 0.1)
     assert recipe.settled(104_000).steps == 162_500
+
+
+def test_the_released_recipe_is_supervised_as_its_golden_is(monkeypatch):
+    assert RECIPES["pretrain-T-released"].supervision == RELEASED
+    monkeypatch.setattr(training.dist, "is_initialized", lambda: True)
+    gathered = []
+
+    def objectives(model, batches, draw, gather):
+        gathered.append(gather)
+        return SimpleNamespace(total=torch.zeros(()), parts={})
+
+    for name in ("pretrain-T-released", "pretrain-T"):
+        recipe = replace(RECIPES[name], model=variant("xdecoder-nano"))
+        learner = training.learner(recipe, "cpu")
+        learner.objectives = objectives
+        learner((), torch.Generator())
+    assert gathered == [Gathered(own_gradient_only=True), Gathered()]
 
 
 def test_an_ablation_changes_what_it_says_and_nothing_else():
