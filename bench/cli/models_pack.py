@@ -1,6 +1,7 @@
 """`bench models pack`: a checkpoint as one file to hand on."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -47,5 +48,6 @@ def pack(
         why = getattr(error, "strerror", None) or error
         raise StoreError(f"Cannot write {file}: {why}.") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be written there is nothing to take away
+            unfinished.unlink()
     note(f"{file}: {card.name}, {file.stat().st_size / 1e6:.1f} MB")

@@ -146,6 +146,15 @@ def test_a_packed_checkpoint_is_one_file_of_half_the_size_and_the_same_model(mod
     assert "--force" in again.output
 
 
+def test_a_file_that_cannot_be_packed_to_is_one_sentence(model, tmp_path):
+    folder = as_folder(model, tmp_path / "run")
+    (tmp_path / "file").write_text("in the way")
+    target = tmp_path / "file" / "packed.safetensors"
+    result = CliRunner().invoke(build_app(), ["models", "pack", str(folder), str(target)])
+    assert result.exit_code == 3, result.output
+    assert "Cannot write" in result.stderr
+
+
 def test_weights_too_large_for_half_precision_are_refused(model, tmp_path):
     large = deepcopy(model)
     with torch.no_grad():

@@ -13,11 +13,13 @@ import torch
 from line_task import LINE, LineFamily, Numbers
 
 from bench.errors import DataError, UsageError
+from bench.store import StoreError
 from bench.train import run as runs
 from bench.train.checkpoint import CHECKPOINT_FILE
 from bench.train.journal import JOURNAL_FILE
 from bench.train.loop import Diverged
 from bench.train.run import BEFORE, Run, run
+from bench.trained import RECIPE_FILE
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +91,20 @@ def test_another_recipe_in_the_same_folder_is_refused(tmp_path):
     finished(LINE, tmp_path)
     with pytest.raises(UsageError, match=r"other settings \(seed\)"):
         finished(replace(LINE, seed=1), tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]"])
+def test_a_broken_recipe_is_said(tmp_path, text):
+    finished(LINE, tmp_path)
+    (tmp_path / RECIPE_FILE).write_text(text)
+    with pytest.raises(DataError, match=r"recipe\.json cannot be read .* another --out"):
+        finished(LINE, tmp_path)
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="Choose another place with --out"):
+        finished(LINE, tmp_path / "file" / "out")
 
 
 def test_a_broken_checkpoint_is_said(tmp_path):
