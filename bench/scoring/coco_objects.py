@@ -299,11 +299,9 @@ def _with_run_lengths(path: Path, objects: CocoObjects) -> list[dict[str, Any]]:
                 f"{path}: result {place} has the 'bbox' {box!r:.80}, which must be 4 finite "
                 "numbers."
             )
-        left_out = [key for key in ("segmentation",) if not has_masks and key in row]
-        if "bbox" in row and not box:
-            left_out.append("bbox")
-        if left_out:
-            row = {key: value for key, value in row.items() if key not in left_out}
+        unread = {key for key, read in (("segmentation", has_masks), ("bbox", box)) if not read}
+        if not unread.isdisjoint(row):
+            row = {key: value for key, value in row.items() if key not in unread}
         results.append(row)
     return results
 
