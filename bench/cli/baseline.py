@@ -59,13 +59,13 @@ def baseline(
     from bench.store import Store
     from bench.workplace import Workplace
 
+    path = out or place_of(name, results)
     store = Store(results)
     records = _all(runs, store, dataset)
     place = Workplace(results, data, tuple(specs or ()))
     images = len(allow or ()) * sum(r.images.scored for r in records if r.images)
     with progress(f"baseline {name}", images, quiet=quiet or not images) as advance:
         reference = make(name, records, place, device, allow=allow or (), seen=advance)
-    path = out or place_of(name, results)
     reference.write(path)
     size = path.stat().st_size
     if as_json:
