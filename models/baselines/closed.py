@@ -9,7 +9,7 @@ stands for are never found. Which these are is said in the record's notes (`note
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -79,7 +79,12 @@ def assign(own: Sequence[str], vocabulary: Vocabulary) -> tuple[int | None, ...]
     >>> assign(["couch", "wall-brick", "sky"], Vocabulary(("wall", "sofa"), background=None))
     (1, 0, None)
     """
-    ways = (lambda name: frozenset((name.lower(),)), spellings, meanings, kinds_of)
+    ways: tuple[Callable[[str], frozenset[str]], ...] = (
+        lambda name: frozenset((name.lower(),)),
+        spellings,
+        meanings,
+        kinds_of,
+    )
     asked = [
         [
             frozenset[str]().union(*map(way, (name, *prompts)))
