@@ -17,6 +17,9 @@ _SUMMED = 1e-4
 """More than the relative error of a sum of products in float32, for thousands of channels."""
 _FEW = 4096
 """With more candidates than this, reading all tokens is faster than picking them."""
+_LANES = 64
+"""Channels are read so many at a time, beyond the end of a width that is no multiple of it: more than
+any processor's kernel takes at once."""
 
 
 class Shortlist:
@@ -27,7 +30,7 @@ class Shortlist:
     `|e - k| |x| + |k| |x - h|`, and what is computed of the latter by a share of `|k| |h|`.
 
     Args:
-        tokens: the embeddings of all tokens, in float32 on a processor.
+        tokens: the embeddings of all tokens, in float32 on a processor; see `suits`.
     """
 
     def __init__(self, tokens: Float[Tensor, "vocabulary width"]) -> None:
@@ -51,7 +54,7 @@ class Shortlist:
         )
         error = self._lengths @ torch.stack((length, moved + (_HALF + _SUMMED) * halved))
         candidates = (rough + error >= (rough - error).max()).nonzero()[:, 0]
-        if len(candidates) > _FEW:
+        if not 0 < len(candidates) <= _FEW:  # none: the query has a NaN or an infinity
             return (self._tokens @ query).argmax()
         return candidates[(self._tokens[candidates] @ query).argmax()]
 
@@ -63,6 +66,7 @@ class Shortlist:
             and tokens.device.type == "cpu"
             and queries.dtype == tokens.dtype == torch.float32
             and tokens.numel() >= _LARGE
+            and tokens.shape[1] % _LANES == 0
             and hasattr(torch, "_weight_int8pack_mm")
         )
 

@@ -42,7 +42,18 @@ def test_few_tokens_are_read_in_full() -> None:
 
 
 def test_a_query_of_zeros_has_all_tokens_alike() -> None:
-    assert 0 <= int(Shortlist(noise(5000, 8, seed=0)).likeliest(torch.zeros(8))) < 5000
+    assert 0 <= int(Shortlist(noise(5000, 64, seed=0)).likeliest(torch.zeros(64))) < 5000
+
+
+def test_a_query_that_is_no_number_finds_what_all_logits_find() -> None:
+    tokens, query = noise(5000, 64, seed=0), noise(64, seed=1)
+    query[3] = torch.nan
+    assert Shortlist(tokens).likeliest(query) == (tokens @ query).argmax()
+
+
+def test_a_width_that_would_be_read_beyond_its_end_is_not_asked() -> None:
+    assert Shortlist.suits(torch.zeros(1, 64), torch.zeros(20000, 64))
+    assert not Shortlist.suits(torch.zeros(1, 72), torch.zeros(20000, 72))
 
 
 def test_the_head_finds_the_greatest_of_its_logits_for_one_and_for_many() -> None:
