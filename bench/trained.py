@@ -57,16 +57,16 @@ def recipe_digest(recipe: dict[str, Any]) -> str:
     >>> recipe_digest({"losses": {"new": False}}) == recipe_digest({"losses": {}})
     True
     """
-    values = _switched_on({key: value for key, value in recipe.items() if key not in _PROSE})
+    values = switched_on({key: value for key, value in recipe.items() if key not in _PROSE})
     content = json.dumps(values, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-def _switched_on(value: Any) -> Any:
-    """The same without the switches that are off."""
+def switched_on(value: Any) -> Any:
+    """The same without the switches that are off, as a recipe said it before there were these."""
     if isinstance(value, dict):
-        return {key: _switched_on(held) for key, held in value.items() if held is not False}
-    return [_switched_on(held) for held in value] if isinstance(value, list) else value
+        return {key: switched_on(held) for key, held in value.items() if held is not False}
+    return [switched_on(held) for held in value] if isinstance(value, list) else value
 
 
 def seconds_of(folder: Path, steps: int) -> float:

@@ -19,7 +19,7 @@ from torch import nn
 from bench.errors import DataError, UsageError
 from bench.recipe import Recipe
 from bench.train.loop import State, trained_model
-from bench.trained import DONE, RECIPE_FILE
+from bench.trained import DONE, RECIPE_FILE, switched_on
 
 CHECKPOINT_FILE = "checkpoint.pt"
 
@@ -109,14 +109,15 @@ def _check_same(folder: Path, recipe: Recipe) -> None:
     """The folder's run is of this very recipe, or what differs is said."""
     path = folder / RECIPE_FILE
     try:
-        was = dict(json.loads(path.read_text(encoding="utf-8")))
+        was = switched_on(dict(json.loads(path.read_text(encoding="utf-8"))))
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read ({error}), so nobody knows which recipe the run in its folder "
             "is of. Give another --out."
         ) from error
-    now = json.loads(_described(recipe))
-    differing = [key for key in now if was.get(key) != now[key]]
+    keys = json.loads(_described(recipe))
+    now = switched_on(keys)
+    differing = [key for key in keys if was.get(key) != now.get(key)]
     if differing:
         raise UsageError(
             f"{folder} holds a run of '{was.get('name')}' with other settings ("

@@ -93,6 +93,20 @@ def test_another_recipe_in_the_same_folder_is_refused(tmp_path):
         finished(replace(LINE, seed=1), tmp_path)
 
 
+def test_a_run_of_before_a_switch_existed_goes_on_with_it_off_alone(tmp_path):
+    finished(LINE, tmp_path)
+    path = tmp_path / RECIPE_FILE
+    written = json.loads(path.read_text())
+    assert written.pop("recompute") is False
+    path.write_text(json.dumps(written))
+    assert [now.done for now in finished(LINE, tmp_path)] == [12]
+    with pytest.raises(UsageError, match=r"other settings \(recompute\)"):
+        finished(replace(LINE, recompute=True), tmp_path)
+    path.write_text(json.dumps({**written, "recompute": True}))
+    with pytest.raises(UsageError, match=r"other settings \(recompute\)"):
+        finished(LINE, tmp_path)
+
+
 @pytest.mark.parametrize("text", ["{", "[1]"])
 def test_a_broken_recipe_is_said(tmp_path, text):
     finished(LINE, tmp_path)
