@@ -9,7 +9,7 @@ from bench.data.order import Source
 from bench.data.pairs import PairFiles, PairStream
 from bench.data.questioned import AskedImages, AskedScenes
 from bench.data.shapes import Kind
-from bench.data.shapes.training import TrainingCrops, TrainingScenes
+from bench.data.shapes.training import SCENES, TrainingCrops, TrainingScenes
 from bench.recipe import (
     Annotated,
     Captioned,
@@ -18,6 +18,7 @@ from bench.recipe import (
     Pairs,
     Questions,
     ShapesCrops,
+    ShapesPool,
     ShapesQuestions,
     ShapesScenes,
 )
@@ -35,7 +36,8 @@ def open_source(data: Data, root: Path) -> Source:
 
 def _scenes(data: ShapesScenes, root: Path) -> Source:
     spoken_of = tuple(kind for kind in Kind if data.stuff_phrases or kind is not Kind.STUFF)
-    return TrainingScenes(distractors=data.distractors, spoken_of=spoken_of)
+    scenes = data.scenes if isinstance(data, ShapesPool) else SCENES
+    return TrainingScenes(scenes=scenes, distractors=data.distractors, spoken_of=spoken_of)
 
 
 def _crops(data: ShapesCrops, root: Path) -> Source:
@@ -57,6 +59,7 @@ _OPENERS: Mapping[type, Callable[[Any, Path], Source]] = {
     HubPairs: _stream,
     Questions: AskedImages.open,
     ShapesScenes: _scenes,
+    ShapesPool: _scenes,
     ShapesQuestions: _questions,
     ShapesCrops: _crops,
 }

@@ -158,6 +158,15 @@ class ShapesScenes:
 
 
 @dataclass(frozen=True)
+class ShapesPool(ShapesScenes):
+    """The first so many of those scenes, gone through again and again."""
+
+    scenes: int = 2000
+
+    title: ClassVar = "some scenes of shapes"
+
+
+@dataclass(frozen=True)
 class ShapesCrops:
     """Pictures of single things of the embedded world, with their names."""
 
@@ -178,6 +187,7 @@ Data = (
     | HubPairs
     | Questions
     | ShapesScenes
+    | ShapesPool
     | ShapesCrops
     | ShapesQuestions
 )

@@ -18,8 +18,8 @@ _SUMMED = 1e-4
 _FEW = 4096
 """With more candidates than this, reading all tokens is faster than picking them."""
 _LANES = 64
-"""Channels are read so many at a time, beyond the end of a width that is no multiple of it: more than
-any processor's kernel takes at once."""
+"""At least as many channels as any processor's kernel reads at once; it does so beyond the end of
+a width that is no multiple of them."""
 
 
 class Shortlist:

@@ -1,6 +1,7 @@
 """What `shapes` trains on: everything that is said is true, and nothing unseen is ever named."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from bench.data.questioned import AskedScenes
 from bench.data.shapes.training import TrainingCrops, TrainingScenes
 from bench.data.shapes.words import words
 from bench.data.shapes.world import DISTRACTORS, HARD, HELD_OUT_DISTRACTORS, STANDARD
-from models.xdecoder.batching import Asked, Crops, Everything
+from bench.data.training import open_source
+from bench.recipe import ShapesPool, ShapesScenes
+from models.xdecoder.batching import Asked, Crops, Everything, Paired
 from models.xdecoder.config import WORDS
 from models.xdecoder.crops import CropLearner, CropSupervision
 from models.xdecoder.questions import QuestionLearner
@@ -53,6 +56,25 @@ def test_three_names_of_nothing_are_asked_about_and_nothing_has_them(seed):
 def test_all_three_ways_of_naming_are_drawn():
     names = {TrainingScenes().examples([], chance(seed)).vocabulary.names[0] for seed in range(60)}
     assert names == {"circle", f"{STANDARD.seen_pairs[0][0]} circle", "red thing"}
+
+
+def test_a_pool_has_so_many_scenes_and_they_come_again():
+    pool, scenes = (open_source(data, Path()) for data in (ShapesPool(scenes=5), ShapesScenes()))
+    order = pool.order(0)
+    assert len(pool) == 5
+    assert {order[i] for i in range(5)} == {order[i] for i in range(5, 10)} == set(range(5))
+    first, again = (source.examples([3], chance(0)).examples[0] for source in (pool, scenes))
+    assert np.array_equal(first.image, again.image)
+    assert len({scenes.order(0)[i] for i in range(1000)}) == 1000
+
+
+def test_where_annotations_are_scarce_only_captions_are_without_end():
+    annotated, captioned = RECIPES["nano-scarce"].parts
+    assert isinstance(annotated.data, ShapesPool)
+    assert isinstance(captioned.batched, Paired)
+    assert not isinstance(captioned.data, ShapesPool)
+    (alone,) = RECIPES["nano-scarce-seg"].parts
+    assert (alone.data, alone.batch) == (annotated.data, annotated.batch)
 
 
 def test_the_small_model_knows_every_word_of_the_world():

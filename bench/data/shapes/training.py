@@ -32,6 +32,8 @@ class TrainingScenes:
     """Whole scenes with segments, phrases and captions."""
 
     world: World = STANDARD
+    scenes: int = SCENES
+    """How many there are: the first so many."""
     distractors: int = 3
     """Names of nothing that each step's vocabulary has besides."""
     spoken_of: tuple[Kind, ...] = tuple(Kind)
@@ -42,11 +44,11 @@ class TrainingScenes:
     notes: ClassVar = ()
 
     def __len__(self) -> int:
-        return SCENES
+        return self.scenes
 
     def order(self, seed: int) -> Order:
         """See `bench.data.order.Source`."""
-        return Order(SCENES, seed)
+        return Order(self.scenes, seed)
 
     def examples(self, places: Sequence[int], chance: np.random.Generator) -> Examples:
         """Those scenes, under names drawn for this step."""

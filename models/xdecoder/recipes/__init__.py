@@ -10,7 +10,7 @@
 
 from models.xdecoder.recipes.ablations import ABLATIONS
 from models.xdecoder.recipes.finetuning import FINETUNING
-from models.xdecoder.recipes.nano import CROPS, NANO, PHRASES
+from models.xdecoder.recipes.nano import CROPS, NANO, PHRASES, SCARCE
 from models.xdecoder.recipes.pretraining import PRETRAIN, PRETRAIN_B, PRETRAIN_L, RELEASED
 from models.xdecoder.training import learner
 
@@ -20,6 +20,7 @@ RECIPES = {
         NANO,
         CROPS,
         PHRASES,
+        SCARCE,
         PRETRAIN,
         PRETRAIN_B,
         PRETRAIN_L,

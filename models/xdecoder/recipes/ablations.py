@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from bench.recipe import Annotated, Pairs, Part, Recipe
+from bench.recipe import Annotated, Part, Recipe
 from models.xdecoder.batching import Everything, Paired, Segmented
 from models.xdecoder.config import variant
-from models.xdecoder.recipes.nano import NANO
+from models.xdecoder.recipes.nano import NANO, SCARCE
 from models.xdecoder.recipes.pretraining import (
     CC3M,
     COCO_CAPTIONS,
@@ -100,7 +100,7 @@ def segmentation_only(recipe: Recipe, *, nouns: bool = False) -> Recipe:
 
 def vision_language_only(recipe: Recipe) -> Recipe:
     """X-Decoder-VL, Table 9: images and captions alone."""
-    parts = tuple(p for p in recipe.parts if isinstance(p.data, Pairs)) or tuple(
+    parts = tuple(p for p in recipe.parts if isinstance(p.batched, Paired)) or tuple(
         replace(p, batched=Paired()) for p in recipe.parts
     )
     changed = _without(*MASKS, *REFERRING, "noun")(recipe)
@@ -177,6 +177,7 @@ ABLATIONS = tuple(
     _named(recipe, name, change, table)
     for recipe, tables in (
         (NANO, (OF_ANY,)),
+        (SCARCE, ({"Table 11": SEGMENTATION},)),
         (PRETRAIN, (OF_ANY, OF_PRETRAIN)),
     )
     for group in tables
