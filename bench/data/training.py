@@ -10,6 +10,8 @@ from bench.data.pairs import PairFiles, PairStream
 from bench.data.questioned import AskedImages, AskedScenes
 from bench.data.shapes import Kind
 from bench.data.shapes.training import SCENES, TrainingCrops, TrainingScenes
+from bench.data.shapes.world import DISTRACTORS
+from bench.errors import UsageError
 from bench.recipe import (
     Annotated,
     Captioned,
@@ -30,11 +32,17 @@ def open_source(data: Data, root: Path) -> Source:
     Raises:
         DataMissing: files are not there; the message says which and where to get them.
         DataError: a file is not what it should be.
+        UsageError: the recipe asks for what there is not.
     """
     return _OPENERS[type(data)](data, root)
 
 
 def _scenes(data: ShapesScenes, root: Path) -> Source:
+    if not 0 <= data.distractors <= len(DISTRACTORS):
+        raise UsageError(
+            f"distractors={data.distractors} was asked for, and there are {len(DISTRACTORS)} names "
+            f"of nothing: give a number from 0 to {len(DISTRACTORS)}."
+        )
     spoken_of = tuple(kind for kind in Kind if data.stuff_phrases or kind is not Kind.STUFF)
     scenes = data.scenes if isinstance(data, ShapesPool) else SCENES
     return TrainingScenes(scenes=scenes, distractors=data.distractors, spoken_of=spoken_of)

@@ -165,6 +165,10 @@ class ShapesPool(ShapesScenes):
 
     title: ClassVar = "some scenes of shapes"
 
+    def __post_init__(self) -> None:
+        if self.scenes < 1:
+            raise ValueError("a pool has a scene, at least")
+
 
 @dataclass(frozen=True)
 class ShapesCrops:
@@ -202,3 +206,7 @@ class Part:
     """Images a step, over all processes and accumulated passes together."""
     batched: Batching
     """The family's way of making a batch of it."""
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise ValueError("a part has an image a step, at least")

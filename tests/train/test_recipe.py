@@ -1,6 +1,7 @@
 """Recipes are values: they can be changed in words, and say what they do."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from line_task import LINE
 
+from bench.data.training import open_source
 from bench.errors import UnknownName, UsageError
 from bench.recipe import Cosine, Drops, Exact, Jitter, changed
 from bench.train.families import find, recipes
@@ -92,6 +94,25 @@ def test_the_rate_drops_twice_as_the_paper_says(steps):
 
 
 # --- the paper's values --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("parts.0.data.scenes", "a pool has a scene"),
+        ("parts.1.batch", "a part has an image a step"),
+    ],
+)
+def test_a_number_that_leaves_nothing_to_train_on_is_refused(key, why):
+    with pytest.raises(UsageError, match=rf"--set {key}=0: {why}, at least\."):
+        changed(RECIPES["nano-scarce"], {key: "0"})
+
+
+@pytest.mark.parametrize("distractors", ["-1", "25"])
+def test_more_names_of_nothing_than_there_are_cannot_be_asked_about(distractors):
+    recipe = changed(RECIPES["nano"], {"parts.0.data.distractors": distractors})
+    with pytest.raises(UsageError, match="give a number from 0 to 24"):
+        open_source(recipe.parts[0].data, Path())
 
 
 def test_pretraining_is_the_papers():

@@ -2,7 +2,7 @@
 
 | module | recipes |
 |---|---|
-| `nano` | the shipped model, on `shapes` |
+| `nano` | the shipped model, on `shapes`; the same with scarce annotations |
 | `pretraining` | the paper's and the released code's |
 | `finetuning` | appendix A.2 and Table 3 |
 | `ablations` | Tables 4 to 7 and 9 to 11 |
