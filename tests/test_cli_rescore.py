@@ -193,6 +193,14 @@ def test_images_of_one_run_only_are_left_out_and_counted(bench: Bench) -> None:
     assert len(rows) == 1
 
 
+def test_scores_may_be_named_with_commas_between_them(bench: Bench) -> None:
+    ours, theirs = bench.run(), bench.run("--protocol", "native")
+    asked = ("--resamples", "100", "--score", "PQ, mIoU", "--score", "AP")
+    result = bench("compare", ours["key"], theirs["key"], *asked)
+    rows = [line.split("│")[2].strip() for line in result.stdout.splitlines() if line[:1] == "│"]
+    assert sorted(rows) == ["AP", "PQ", "mIoU"]
+
+
 def test_runs_that_cannot_be_compared_say_why(bench: Bench) -> None:
     a, b = bench.run(limit=2), bench.run(limit=2, dataset="shapes-colours")
     result = bench("compare", a["key"], b["key"])

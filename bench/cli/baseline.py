@@ -16,6 +16,7 @@ from bench.cli.options import (
     note,
     print_json,
     print_rows,
+    words,
 )
 from bench.cli.progress import progress
 from bench.report.table import Format
@@ -63,9 +64,10 @@ def baseline(
     store = Store(results)
     records = _all(runs, store, dataset)
     place = Workplace(results, data, tuple(specs or ()))
-    images = len(allow or ()) * sum(r.images.scored for r in records if r.images)
+    formats = words(allow)
+    images = len(formats) * sum(r.images.scored for r in records if r.images)
     with progress(f"baseline {name}", images, quiet=quiet or not images) as advance:
-        reference = make(name, records, place, device, allow=allow or (), seen=advance)
+        reference = make(name, records, place, device, allow=formats, seen=advance)
     reference.write(path)
     size = path.stat().st_size
     if as_json:

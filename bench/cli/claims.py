@@ -16,6 +16,7 @@ from bench.cli.options import (
     Specs,
     note,
     print_json,
+    words,
 )
 from bench.errors import UnknownName, UsageError, nearest
 from bench.report.table import Format
@@ -66,7 +67,7 @@ def claims(
         meant = f" Did you mean {' or '.join(map(repr, advice))}?" if advice else ""
         raise UsageError(f"There is no whole run of '{model}' in {results}.{meant}")
     verdicts = judge(found, measurements, Surroundings(data, search), model=model)
-    kept = _of_status(verdicts, status or ())
+    kept = _of_status(verdicts, words(status))
     if as_json:
         print_json([_plain(verdict) for verdict in kept])
     elif targets or status or model:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import RESULTS_DEFAULT, Json, Quiet, Results, note, print_json
+from bench.cli.options import RESULTS_DEFAULT, Json, Quiet, Results, note, print_json, words
 from bench.cli.points import percent, points
 from bench.errors import UsageError
 from bench.report.table import Format, Row, Table
@@ -48,7 +48,7 @@ def compare(
     if as_json:
         print_json(as_plain(a, b, found))
         return
-    comparison_table(a, b, found, _chosen(a, found, score or ())).show(table_format)
+    comparison_table(a, b, found, _chosen(a, found, words(score))).show(table_format)
     for line in _remarks(a, b, found):
         note(line, quiet=quiet)
 

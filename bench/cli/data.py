@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import DATA_DEFAULT, Data, Json, Quiet, Specs, note, print_json, print_rows
+from bench.cli.options import (
+    DATA_DEFAULT,
+    Data,
+    Json,
+    Quiet,
+    Specs,
+    note,
+    print_json,
+    print_rows,
+    words,
+)
 from bench.errors import BenchError, DataError, ExtraMissing, UsageError
 from bench.report.table import Format
 
@@ -64,9 +74,9 @@ def get(
     search = tuple(specs or ())
     found = chosen(targets, search)
     if dry_run:
-        rows = [row for spec in found for row in _plan(spec, split or [], source, data)]
+        rows = [row for spec in found for row in _plan(spec, words(split), source, data)]
         return print_json(rows) if as_json else print_rows(rows, table_format)
-    request = Request(data, tuple(split or ()), source, again, other_counts, search)
+    request = Request(data, words(split), source, again, other_counts, search)
     outcomes, errors = _get_all(found, request, quiet=quiet)
     rows = [_got(outcome) for outcome in outcomes]
     if as_json:

@@ -47,6 +47,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print results and errors only.")]
 
 
+def words(options: Sequence[str] | None) -> tuple[str, ...]:
+    """The names in a list option, which may be given several times or hold several with commas.
+
+    >>> words(["PQ, mIoU", "AP"])
+    ('PQ', 'mIoU', 'AP')
+    """
+    return tuple(
+        word.strip() for option in options or () for word in option.split(",") if word.strip()
+    )
+
+
 def print_json(value: Any) -> None:
     """One JSON value on standard output; NaN becomes null, as JSON has none."""
     print(json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bench.cli.layouts import suite_of, sweep_of
-from bench.cli.options import RESULTS_DEFAULT, Quiet, Results, Specs, note
+from bench.cli.options import RESULTS_DEFAULT, Quiet, Results, Specs, note, words
 from bench.errors import DataMissing, UnknownName, UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def plot(
 
     folders = results if own else None
     search = tuple(specs or ())
-    asked = _Asked(targets or [], model or [], score or [], folders, shipped, published, search)
+    asked = _Asked(targets or [], words(model), words(score), folders, shipped, published, search)
     drawn = _DRAWN[what](asked)
     for name, figure in drawn.items():
         for path in style.save(figure, out, name):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bench.cli.options import Json, Quiet, Specs, note, print_json
+from bench.cli.options import Json, Quiet, Specs, note, print_json, words
 from bench.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def predict(
     like = like or (own.like if own else None) or None
     card = catalog.protocol(protocol or (own and own.protocol) or DEFAULT_PROTOCOL, search)
     request = Request(
-        tuple(task or ["panoptic"]),
+        words(task) or ("panoptic",),
         card,
         Asked(None, tuple(phrase or ()), tuple(question or ()), tuple(text or ()), min_score),
         _vocabulary(classes, stuff, vocabulary, like, search),
@@ -163,8 +163,8 @@ def _vocabulary(
     if classes is not None or stuff:
         if vocabulary is not None:
             raise UsageError("Give --classes or --vocabulary, not both.")
-        uncounted = _names(stuff)
-        names = tuple(dict.fromkeys((*_names(classes or ""), *uncounted)))
+        uncounted = words([stuff])
+        names = tuple(dict.fromkeys((*words([classes or ""]), *uncounted)))
         if not names:
             raise UsageError("--classes names no class: give them as 'car, person'.")
         things = frozenset(i for i, name in enumerate(names) if name not in uncounted)
@@ -184,10 +184,6 @@ def _vocabulary_of(dataset: str, search: tuple[Path, ...]) -> "Vocabulary":
         return load_dataset(dataset, specs=search).vocabulary
     spec = catalog.vocabulary(stated, search) if isinstance(stated, str) else stated
     return spec.vocabulary()
-
-
-def _names(words: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in words.split(",") if name.strip())
 
 
 def _imported(name: str | None) -> Any:

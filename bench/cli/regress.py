@@ -14,6 +14,7 @@ from bench.cli.options import (
     Results,
     Specs,
     print_json,
+    words,
 )
 from bench.cli.points import percent, points
 from bench.cli.progress import progress
@@ -80,7 +81,7 @@ def regress(
     gate = Gate(
         found(against, results),
         Workplace(results, data, tuple(specs or ()), batch_size),
-        Rules(margin / 100, upper / 100, tuple(score or ()), new_weights),
+        Rules(margin / 100, upper / 100, words(score), new_weights),
         model=model,
         weights=weights,
         precision=precision,

@@ -16,6 +16,7 @@ from bench.cli.options import (
     Specs,
     note,
     print_json,
+    words,
 )
 from bench.cli.progress import progress
 from bench.errors import UsageError
@@ -56,7 +57,7 @@ def report(
     from bench.store import Store
 
     store = Store(results)
-    records = _chosen(runs or (), store, dataset or ())
+    records = _chosen(runs or (), store, words(dataset))
     with progress("report", len(records), quiet=quiet) as advance:
         page = compose(
             records,

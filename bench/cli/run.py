@@ -21,6 +21,7 @@ from bench.cli.options import (
     note,
     print_json,
     print_rows,
+    words,
 )
 from bench.cli.progress import Advance, heard, progress
 from bench.errors import JobsFailed, UnknownName, UsageError
@@ -151,7 +152,7 @@ def run(
     settings = {
         "split": split,
         "vocabulary": vocabulary,
-        "tasks": tuple(task or ()),
+        "tasks": words(task),
         "limit": limit,
         "precision": precision,
         "weights": weights,
@@ -159,7 +160,7 @@ def run(
     given = {name: value for name, value in settings.items() if value not in (None, ())}
     tuning = tunings(
         _shots(shots),
-        [name for names in tune or [CHEAPEST] for name in names.split(",")],
+        words(tune) or [CHEAPEST],
         unit=unit.value,
         draw_seeds=range(seeds),
         train_seeds=range(trainings),
@@ -202,7 +203,7 @@ def _told_apart(
     """Targets and models; `--model A shapes` without a target before it means shapes is one."""
     from bench import catalog
 
-    models = [name for words in models for name in words.split(",") if name]
+    models = list(words(models))
     if not models:
         raise UsageError("Say which model to run: --model NAME. `bench list models` has the names.")
     if targets:
@@ -255,13 +256,12 @@ def _template(job: "type[Job]", member: "Member", given: Mapping[str, object]) -
 
 def _cards(options: Sequence[str] | None) -> list[dict[str, object]]:
     """The setting of each protocol card that is named; one without any where none is."""
-    names = dict.fromkeys(name for words in options or () for name in words.split(",") if name)
-    return [{"protocol": name} for name in names] or [{}]
+    return [{"protocol": name} for name in dict.fromkeys(words(options))] or [{}]
 
 
-def _shots(words: str) -> list[str]:
+def _shots(asked: str) -> list[str]:
     """The counts of `--shots`, checked."""
-    counts = [word.strip() for word in words.split(",") if word.strip()]
+    counts = list(words([asked]))
     for count in counts:
         if count != "all" and not count.isdigit():
             raise UsageError(
@@ -305,7 +305,7 @@ def _executor(where: Where | None, devices: list[str] | None) -> "Executor":
     """The executor asked for; several devices mean one process each."""
     from bench.executors import Inline, OnRay, Processes
 
-    devices = [word for words in devices or ["cpu"] for word in words.split(",")]
+    devices = list(words(devices)) or ["cpu"]
     match where or (Where.PROCESSES if len(devices) > 1 else Where.INLINE):
         case Where.INLINE:
             if len(devices) > 1:

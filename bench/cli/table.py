@@ -15,6 +15,7 @@ from bench.cli.options import (
     Results,
     Specs,
     note,
+    words,
 )
 from bench.report.table import Format
 
@@ -107,8 +108,9 @@ def table(
         return
     shelf = _shelf(results if own else None, also or (), shipped=shipped, published=published)
     if layout is not Layout.LEADERBOARD:
-        names = score or ()
-        show_layout(layout, shelf.records, targets or [], table_format, model or (), names, search)
+        show_layout(
+            layout, shelf.records, targets or [], table_format, words(model), words(score), search
+        )
         return
     from bench.report.query import Grouping, Query, answer
     from bench.report.selection import Selection
@@ -116,17 +118,17 @@ def table(
     query = Query(
         targets=tuple(targets or _datasets_of(shelf)),
         selection=Selection(
-            model=tuple(model or ()),
-            dataset=_words(dataset),
-            task=_words(task),
-            protocol=_words(protocol),
-            shots=_words(shots),
-            strategy=_words(tune),
+            model=words(model),
+            dataset=words(dataset),
+            task=words(task),
+            protocol=words(protocol),
+            shots=words(shots),
+            strategy=words(tune),
             source=tuple(source or ()),
-            supervision=_words(supervision),
+            supervision=words(supervision),
         ),
         split=split,
-        scores=_words(score),
+        scores=words(score),
         sort=sort,
         by=None if by is None else Grouping(by.value),
         intervals=intervals,
@@ -159,11 +161,6 @@ def _datasets_of(shelf: "Shelf") -> list[str]:
         if found := [record.dataset.name for record in store.records()]:
             return list(dict.fromkeys(found))
     return []
-
-
-def _words(options: Sequence[str] | None) -> tuple[str, ...]:
-    """The words of an option that may be given several times, or hold several behind commas."""
-    return tuple(word for option in options or () for word in option.split(",") if word)
 
 
 def _show(found: "Answer", by: By | None, to: Format) -> None:
