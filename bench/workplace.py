@@ -9,11 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from bench import catalog
 from bench.data.dataset import Dataset
@@ -22,14 +20,14 @@ from bench.data.support import Support, Unit, refuse_leaks, support, truth_of, u
 from bench.errors import DataMissing, UsageError
 from bench.evaluation import examine
 from bench.execute import Assignment, Event, Finished, work
+from bench.identity import model_used
 from bench.plan import Contents, Job, Plan, plan
 from bench.protocol import Protocol
 from bench.raw import Numbers
-from bench.record import DatasetUsed, ModelUsed, Origin, Record, Tuning
+from bench.record import DatasetUsed, Origin, Record, Tuning
 from bench.store import DEFAULT_FOLDER, Store
 from bench.trained import trained_in
 from bench.tune import CHEAPEST, FewShots, tuner_of
-from bench.types import Vocabulary
 
 DEFAULT_PROTOCOL = "bench"
 """The card where neither the command nor the model's card nor the dataset's spec names one."""
@@ -393,56 +391,3 @@ def _assigned(
         own_name="" if dataset.name in catalog.datasets() else dataset.name,
         notes=dataset.notes,
     )
-
-
-# --- what a model is -----------------------------------------------------------------------------
-
-
-def model_used(name: str, model: Any, vocabulary: Vocabulary | None = None) -> ModelUsed:
-    """What a record says about a model: its attributes where it has them, or its parameters.
-
-    A model with classes of its own says by `notes_about(vocabulary)` which of those it cannot find.
-    """
-    notes = tuple(getattr(model, "notes", ()))
-    if vocabulary is not None and hasattr(model, "notes_about"):
-        notes += tuple(model.notes_about(vocabulary))
-    parameters = [*model.parameters()] if hasattr(model, "parameters") else None
-    return ModelUsed(
-        name=name,
-        family=f"{type(model).__module__}:{type(model).__qualname__}",
-        weights_digest=weights_digest(model),
-        parameters=sum(p.numel() for p in parameters) if parameters else None,
-        notes=notes,
-    )
-
-
-def weights_digest(model: Any) -> str | None:
-    """sha256 of the weights: the model's own word for it, or over names, types and numbers.
-
-    Over numbers and not over a file, so that a checkpoint saved in another format is the same
-    model. `None` for a model without weights. Computed once for a model, and again once it changed.
-    """
-    stated: str | None = getattr(model, "weights_digest", None)
-    if stated is not None or not hasattr(model, "state_dict"):
-        return stated
-    versions = tuple((t.data_ptr(), t._version) for t in model.state_dict().values())
-    known, digest = _DIGESTS.get(model, ((), ""))
-    if not digest or known != versions:
-        digest = _digest(model)
-        _DIGESTS[model] = versions, digest
-    return digest
-
-
-_DIGESTS: WeakKeyDictionary[Any, tuple[tuple[tuple[int, int], ...], str]] = WeakKeyDictionary()
-
-
-def _digest(model: Any) -> str:
-    import torch  # here: what has a `state_dict` has loaded it already
-
-    content = sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        plain = tensor.detach().cpu().contiguous()
-        content.update(f"{name}:{plain.dtype}:{tuple(plain.shape)};".encode())
-        if plain.numel():
-            content.update(plain.reshape(-1).view(torch.uint8).numpy())
-    return content.hexdigest()

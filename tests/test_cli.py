@@ -317,3 +317,12 @@ def test_plain_progress_tells_rate_and_time_left():
     lines.advance()
     lines.close()
     assert out.getvalue().splitlines()[0] == "job: 2/4, 11.0 s each, 22 s left"
+
+
+def test_the_time_left_goes_by_the_last_minutes():
+    out, now = StringIO(), [0.0]
+    lines = PlainLines("job", 1000, file=out, clock=lambda: now[0])
+    for seconds in (20.0,) * 100 + (1.0,) * 400:  # something else took the machine, then did not
+        now[0] += seconds
+        lines.advance()
+    assert out.getvalue().splitlines()[-1] == "job: 500/1000, 1.0/s, 8 min 20 s left"

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bench.cli import build_app, spread_lists
-from bench.cli.run import raw_budget
+from bench.cli.progress import raw_budget
 
 
 class Bench:

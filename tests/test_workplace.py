@@ -13,10 +13,11 @@ import bench
 from bench.errors import CannotDo, UsageError
 from bench.execute import Failed, Finished
 from bench.executors import Inline, execute
+from bench.identity import weights_digest
 from bench.plan import Job, sweep
 from bench.record import Origin
 from bench.store import Store
-from bench.workplace import Workplace, evaluate, load_dataset, run_job, weights_digest
+from bench.workplace import Workplace, evaluate, load_dataset, run_job
 
 
 def place(folder: Path) -> Workplace:

@@ -17,6 +17,7 @@ from bench.cli.options import (
     note,
     print_rows,
 )
+from bench.cli.progress import Shown
 from bench.errors import JobsFailed, UnknownName, UsageError
 from bench.report.table import Format
 
@@ -213,7 +214,6 @@ class _Others:
 
     def do(self, device: str, *, quiet: bool) -> int:
         """Do what can be done here; how many runs failed."""
-        from bench.cli.run import Shown
         from bench.execute import Failed
         from bench.executors import Inline, execute
         from bench.plan import Plan

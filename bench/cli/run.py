@@ -1,11 +1,9 @@
 """`bench run`: models on suites, datasets or folders, to records and a table."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from shutil import disk_usage
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +21,7 @@ from bench.cli.options import (
     print_rows,
     words,
 )
-from bench.cli.progress import Advance, heard, progress
+from bench.cli.progress import Shown, heard
 from bench.errors import JobsFailed, UnknownName, UsageError
 from bench.report.table import Format
 
@@ -344,78 +342,6 @@ def _execute(
             elif isinstance(event, Failed):
                 failures.append(event.failure)
     return failures, records
-
-
-class Shown:
-    """Progress of the jobs that are running, one line each."""
-
-    def __init__(self, quiet: bool, results: Path) -> None:
-        self._quiet, self._results = quiet, results
-        self._running: dict[str, tuple[ExitStack, Advance]] = {}
-        self._left: dict[str, int] = {}
-        """Images of jobs that keep raw answers, until their size is known and said."""
-        self._due: dict[str, int] = {}
-        """Images until a line is complete."""
-
-    def __enter__(self) -> "Shown":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for title in [*self._running]:
-            self._close(title)
-
-    def event(self, event: object) -> None:
-        """Show what happened."""
-        from bench.execute import Advanced, Failed, Finished, Started
-
-        match event:
-            case Started(job, images, done):
-                if done < images:
-                    stack = ExitStack()
-                    shown = progress(job.title, images, done=done, quiet=self._quiet)
-                    self._running[job.title] = stack, stack.enter_context(shown)
-                    self._left[job.title] = self._due[job.title] = images - done
-            case Advanced(job, id, reason, raw):
-                if raw is not None and (left := self._left.pop(job.title, 0)):
-                    note(f"{job.title}: {raw_budget(raw, left, self._results)}", quiet=self._quiet)
-                if reason is not None:
-                    note(f"{job.title}: {id} left out: {reason}", quiet=self._quiet)
-                self._running[job.title][1]()
-                self._due[job.title] -= 1
-                if not self._due[job.title]:
-                    self._close(job.title)
-            case Finished(job, _):
-                self._close(job.title)
-            case Failed(job, why):
-                self._close(job.title)
-                note(f"{job.title}: failed: {why.reason}", quiet=self._quiet)
-
-    def _close(self, title: str) -> None:
-        if title in self._running:
-            self._running.pop(title)[0].close()
-
-
-def raw_budget(an_image: int, images: int, folder: Path) -> str:
-    """What raw answers take, judged by the first, and whether there is room for them."""
-    free, whole = disk_usage(folder).free, an_image * images
-    enough = "" if whole < free else ", which is not enough"
-    return (
-        f"raw answers take {in_bytes(an_image)} an image, about {in_bytes(whole)} in all; "
-        f"{in_bytes(free)} are free{enough}"
-    )
-
-
-def in_bytes(size: float) -> str:
-    """A size as a person reads it.
-
-    >>> in_bytes(3276), in_bytes(5_500_000), in_bytes(27.5e9)
-    ('3.3 kB', '5.5 MB', '27.5 GB')
-    """
-    for unit in ("B", "kB", "MB"):
-        if size < 999.95:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def _report(

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bench.cli.options import note, print_rows
-from bench.cli.progress import duration
+from bench.cli.progress import Shown, duration
 from bench.report.table import Format
 
 if TYPE_CHECKING:
@@ -107,7 +107,6 @@ class Trials:
 
     def do(self, device: str, *, quiet: bool) -> int:
         """Do what is left, showing how far it is; how many trials failed."""
-        from bench.cli.run import Shown
         from bench.execute import Failed
         from bench.executors import Inline, Processes, execute
         from bench.plan import Plan, Planned

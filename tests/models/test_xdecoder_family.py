@@ -19,10 +19,11 @@ from bench import catalog
 from bench.cli import build_app
 from bench.errors import CannotDo, DataError, UsageError, WeightsMissing
 from bench.evaluation import examine, following
+from bench.identity import model_used, weights_digest
 from bench.protocol import CaptionRule, CaptionSearch, FreedRow, Protocol
 from bench.tasks import task
 from bench.types import Vocabulary
-from bench.workplace import load_dataset, model_used, weights_digest
+from bench.workplace import load_dataset
 from models.xdecoder import checkpoint
 from models.xdecoder.answers import XDecoder
 from models.xdecoder.caption import Beam, Greedy
