@@ -158,3 +158,23 @@ def test_an_image_that_is_scored_too_is_refused_whatever_it_is_called(tmp_path: 
     with pytest.raises(DataError, match=r"'train-2.png'.*'val-1.png' in 'val', which is scored"):
         refuse_leaks(train, val)
     refuse_leaks(train.subset(["train-0.png"]), val)
+
+
+def test_an_image_that_cannot_be_read_is_not_drawn(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    part(tmp_path, "train", images=4)
+    (tmp_path / "train" / "train-2.png").write_bytes(b"cut off")
+    ids = {*support(opened(tmp_path, "train"), "3", unit="images", seed=0).dataset.ids}
+    assert len(ids) == 3
+    assert not any("train-2" in id for id in ids)
+    everything = support(opened(tmp_path, "train"), "all", unit="images", seed=0)
+    assert {*everything.dataset.ids} == ids
+    assert caplog.text.count("is tuned without") == 1, "once, however often it is drawn from"
+
+
+def test_what_cannot_be_scored_leaks_nothing(tmp_path: Path) -> None:
+    part(tmp_path, "train", images=2)
+    part(tmp_path, "val", images=2, first=5)
+    (tmp_path / "val" / "val-1.png").unlink()
+    refuse_leaks(opened(tmp_path, "train"), opened(tmp_path, "val"))

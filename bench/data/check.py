@@ -24,6 +24,9 @@ from bench.protocol import Protocol
 from bench.spec import DatasetSpec
 from bench.types import Panoptic, TrueInstances, Vocabulary
 
+DARK = 32
+"""An image that has no brighter value was hardly meant to look so."""
+
 
 class Severity(StrEnum):
     """How much a finding matters."""
@@ -186,6 +189,8 @@ class _Split:
             self.digests[id] = first.digest_of(id)
         except BenchError as error:
             return self._cannot_read(error)
+        if image.max(initial=0) < DARK:
+            self._remark(_DARK, id)
         for task, dataset in self.opened.items():
             try:
                 truth = dataset.truths_of(id, (image.shape[0], image.shape[1]))[task]
@@ -203,12 +208,15 @@ class _Split:
             for label, n in sorted(labels.items()):
                 self.counts.by_class[task][dataset.vocabulary.names[label]] += n
             for remark in _remarks(truth):
-                self.seen[remark] += 1
-                self.examples.setdefault(remark, id)
+                self._remark(remark, id)
             if isinstance(truth, TrueInstances):
                 self.counts.objects += len(truth.instances)
                 self.counts.crowds += sum(instance.crowd for instance in truth.instances)
         return None
+
+    def _remark(self, remark: str, id: str) -> None:
+        self.seen[remark] += 1
+        self.examples.setdefault(remark, id)
 
     def _cannot_read(self, error: BenchError) -> None:
         self.counts.unreadable += 1
@@ -321,9 +329,15 @@ _ID_ZERO = "an annotation id is 0"
 _EMPTY = "masks without a pixel"
 _OUTSIDE = "boxes that reach outside the image"
 _BOX_AREA = "areas stated that are the box's, not the mask's"
+_DARK = f"images without a value of {DARK} or more, of 255"
 _NO_PIXEL = "segments listed that the PNG does not show"
 
 _MEANINGS = {
+    _DARK: (
+        Severity.WARNING,
+        "A model sees next to nothing. Of 16 bits the upper 8 are read: files whose numbers use "
+        "fewer (12 bits, say) must be stretched first.",
+    ),
     _ID_ZERO: (
         Severity.NOTE,
         "It counts like any other; pycocotools never counts it as found. The protocol's "

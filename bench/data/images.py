@@ -59,10 +59,15 @@ def open_image(path: Path) -> PIL.Image.Image:
 def read_image(path: Path) -> Image:
     """A picture as 8-bit RGB with its EXIF orientation applied; transparency is dropped.
 
+    Of 16 bits the upper 8 are kept.
+
     Raises:
-        DataError: the file is missing, truncated or no image; the message names it and the reason.
+        DataError: the file is missing, truncated or no image, or its pixels are fractions; the
+            message names it and the reason.
     """
     image = open_image(path)
+    if image.mode == "F":
+        raise DataError(f"{path} has fractions for pixels, of no known range: save it in 8 bits.")
     try:
         upright = ImageOps.exif_transpose(image)
         return np.array(_as_rgb(upright))  # a copy of its own, which may be written to

@@ -16,24 +16,7 @@ from bench.errors import DataError
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages")
 LABEL_FOLDERS = ("annotations", "labels", "masks", "label", "mask", "SegmentationClass", "gt")
 CLASS_LISTS = ("classes.txt", "labels.txt", "names.txt", "categories.txt", "objectInfo*.txt")
-SPLIT_WORDS = {
-    "valid": "val", "validation": "val", "val": "val", "train": "train", "training": "train",
-    "test": "test", "testing": "test",
-}  # fmt: skip
-"""What folders and files are called, and the split that is meant."""
 VOID_VALUES = (255, 65535)
-LOOKED_AT = 50
-"""Label maps whose values are looked at, to tell lists that count from 0 from those from 1."""
-
-
-def split_of(name: str, otherwise: str = "all") -> str:
-    """The split that a file's or folder's name speaks of.
-
-    >>> split_of("instances_val2017"), split_of("train_10shot"), split_of("bottles")
-    ('val', 'train', 'all')
-    """
-    words = re.findall(r"[a-z]+", name.lower())
-    return next((SPLIT_WORDS[word] for word in words if word in SPLIT_WORDS), otherwise)
 
 
 def roboflow_masks(folder: Path) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ from bench.types import Image
 
 IMAGE_COLUMNS = ("image", "jpg", "img")
 TEXT_COLUMNS = ("caption", "captions", "text", "txt")
-NAME_COLUMNS = ("image_id", "key", "__key__", "id")
+NAME_COLUMNS = ("image_id", "file_name", "filename", "key", "__key__", "id")
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
 
 
@@ -134,7 +134,7 @@ class Table:
         said = table[text][row].as_py()
         if self.ends is not None:
             said = said[index - int(self.ends[row])]  # counted from the last one backwards
-        called = "" if name is None else str(table[name][row].as_py())
+        called = "" if name is None else self._called(table[name][row].as_py())
         return Pair(content or b"", said or "", called)
 
     def names(self) -> Sequence[str]:
@@ -142,11 +142,16 @@ class Table:
         name = self.columns[2]
         if name is None:
             return []
-        names = [str(n) for n in self.read([name])[name].to_pylist()]
+        names = [self._called(n) for n in self.read([name])[name].to_pylist()]
         if self.ends is None:
             return names
         counts = np.diff(self.ends, prepend=0).tolist()
         return [n for n, count in zip(names, counts, strict=True) for _ in range(count)]
+
+    def _called(self, name: object) -> str:
+        """The name of an image; where its number stands in place of that, as COCO writes it."""
+        numbered = self.columns[2] == "image_id" and isinstance(name, int)
+        return f"{name:012d}" if numbered else str(name)
 
 
 @lru_cache(maxsize=16)  # the shards that a window of a shuffled order goes through

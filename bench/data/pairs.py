@@ -47,14 +47,22 @@ class PairFiles:
         left_out = LeftOut.of(data.without, root)
         kept: list[Places] = []
         present = set()
+        nameless = set()
         for shard in shards:
             keys = [key_of(name) for name in shard.names()] if data.without else []
             present.update(keys)
+            nameless |= {shard.path} if data.without and len(shard) and not keys else set()
             ours = np.flatnonzero([key not in left_out for key in keys])
             kept.append(ours if keys else range(len(shard)))
         if not any(map(len, kept)):
             raise DataError(f"No pairs are left to train on in {', '.join(data.files)}.")
-        return cls(shards, tuple(kept), data.view, left_out.report(present))
+        notes = left_out.report(present)
+        if nameless:
+            notes += (
+                f"{len(nameless)} files, such as {min(nameless)}, do not say which images they "
+                "have, so none of theirs is left out",
+            )
+        return cls(shards, tuple(kept), data.view, notes)
 
     def __len__(self) -> int:
         return sum(map(len, self.kept))

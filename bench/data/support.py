@@ -5,11 +5,14 @@ and fewer shots are among more: 1 in 3 in 5 in 10 in all. Each has something ann
 be an image of the split that is reported.
 """
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from hashlib import sha256
 from itertools import islice
 
@@ -95,7 +98,7 @@ def support(dataset: Dataset, shots: str, *, unit: str, seed: int) -> Support:
         seed: of the draw.
 
     Raises:
-        DataError: there are not so many images with something annotated, or one cannot be read.
+        DataError: there are not so many images with something annotated that can be read.
     """
     found = RELEASED.fullmatch(dataset.split)
     if found and found[1] == shots:
@@ -151,14 +154,28 @@ def _some(dataset: Dataset, ids: Sequence[str], shots: str) -> Dataset:
     if len(ids) < wanted:
         raise DataError(
             f"'{dataset.name}' cannot be tuned with {shots} shots: only {len(ids)} of the "
-            f"{len(dataset.ids)} images of its split '{dataset.split}' have an annotation."
+            f"{len(dataset.ids)} images of its split '{dataset.split}' can be read and have an "
+            "annotation."
         )
     return dataset.subset(ids)
 
 
 def _labels(dataset: Dataset, id: str) -> frozenset[int]:
-    """The classes that are annotated in an image; of groups that are not told apart, none."""
-    return frozenset(label for truth in dataset.load(id).truths.values() for label in _of(truth))
+    """The classes that are annotated in an image; of groups that are not told apart, none.
+
+    An image that cannot be read shows nothing, and that is said.
+    """
+    try:
+        truths = dataset.load(id).truths.values()
+    except DataError as error:
+        _say(f"'{dataset.name}' is tuned without '{id}' of its split '{dataset.split}': {error}")
+        return frozenset()
+    return frozenset(label for truth in truths for label in _of(truth))
+
+
+@cache  # draws of every seed meet the same images
+def _say(text: str) -> None:
+    logging.getLogger(__name__).warning(text)
 
 
 def _of(truth: Panoptic | TrueInstances) -> Iterator[int]:
@@ -173,7 +190,10 @@ def refuse_leaks(support: Dataset, reported: Dataset) -> None:
     Raises:
         DataError: one is, by its content.
     """
-    known = {reported.digest_of(id): id for id in reported.ids}
+    known: dict[str, str] = {}
+    for id in reported.ids:
+        with suppress(DataError):  # what cannot be read is not scored
+            known[reported.digest_of(id)] = id
     for id in support.ids:
         if (other := known.get(support.digest_of(id))) is not None:
             raise DataError(

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import PIL.Image
 import pytest
 from layouts import (
     annotation,
@@ -15,6 +16,7 @@ from opened import SAMPLES
 
 from bench import catalog
 from bench.data.check import Severity, check
+from bench.data.images import read_image
 from bench.spec import DatasetSpec
 from bench.spec_check import check_specs
 
@@ -96,6 +98,15 @@ def test_masks_without_pixels_and_boxes_outside_are_counted(tmp_path):
     report = report_of(root)
     assert "masks without a pixel: 1" in said(report, "without a pixel")[0].what
     assert "outside the image: 1" in said(report, "outside the image")[0].what
+
+
+def test_pictures_that_are_next_to_black_are_told(tmp_path):
+    root = write_roboflow(tmp_path)
+    first = min(path for path in (root / "valid").iterdir() if path.suffix != ".json")
+    PIL.Image.fromarray(read_image(first) // 16).save(first)
+    (found,) = said(report_of(root), "images without a value of 32 or more")
+    assert f"1, such as in {first.name}" in found.what
+    assert "Of 16 bits the upper 8 are read" in found.meaning
 
 
 def test_areas_that_are_the_boxes_are_told(tmp_path):

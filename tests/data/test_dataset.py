@@ -60,6 +60,12 @@ def test_what_is_no_image_says_so(tmp_path, content, reason):
         read_image(tmp_path / "x.jpg")
 
 
+def test_fractions_for_pixels_are_refused_for_they_have_no_range(tmp_path):
+    Image.fromarray(np.full(SIZE, 0.5, np.float32)).save(tmp_path / "x.tif")
+    with pytest.raises(DataError, match=r"x\.tif has fractions for pixels"):
+        read_image(tmp_path / "x.tif")
+
+
 # --- patterns ------------------------------------------------------------------------------------
 
 

@@ -1,6 +1,8 @@
 """Getting a dataset: whole or not at all, counted, pinned, and going on where it stopped."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -223,6 +225,30 @@ def test_a_get_that_is_killed_while_it_moves_files_in_leaves_a_dataset_nobody_re
         open_dataset(POLES, root=root, protocol=Protocol(name="plain"))
     assert get(POLES, root, source=str(plain)).done == "fetched"
     assert files_of(root / "seginw/Poles") == files_of(plain)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_dataset_may_lie_on_another_disk(tmp_path, root, monkeypatch, there):
+    plain, replace = write(tmp_path / "plain"), os.replace
+    if there:
+        shutil.copytree(plain / "valid", root / "seginw/Poles/valid")
+        (root / "seginw/Poles/valid/valid-2_jpg.rf.2.png").unlink()
+
+    def apart(source, target):
+        if "staging" in Path(source).parts and "staging" not in Path(target).parts:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        replace(source, target)
+
+    monkeypatch.setattr(placing.os, "replace", apart)
+    assert get(POLES, root, source=str(plain)).done == "fetched"
+    assert files_of(root / "seginw/Poles") == files_of(plain)
+
+
+def test_a_link_to_a_folder_that_is_gone_is_told(tmp_path, root):
+    (root / "seginw").mkdir(parents=True)
+    (root / "seginw/Poles").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(DataError, match=r"is a link to .*unmounted, which is not there"):
+        get(POLES, root, source=str(write(tmp_path / "plain")))
 
 
 def test_two_gets_at_once_keep_out_of_each_others_way(root):

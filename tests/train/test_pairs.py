@@ -129,6 +129,27 @@ def test_pairs_of_images_that_are_evaluated_on_are_left_out(tmp_path, monkeypatc
     )
 
 
+@pytest.mark.parametrize("column", ["image_id", "file_name"])
+def test_images_to_be_left_out_are_known_by_number_or_by_file(tmp_path, monkeypatch, column):
+    names = [int(name[-16:-4]) for name in NAMES] if column == "image_id" else NAMES
+    pq.write_table(
+        pa.table({"image": PICTURES, "text": TEXTS, column: names}), tmp_path / "a.parquet"
+    )
+    evaluated = LeftOut({Split("coco", "val"): frozenset({2, 5})})
+    monkeypatch.setattr(LeftOut, "of", classmethod(lambda cls, splits, root: evaluated))
+    source = PairFiles.open(Pairs(("a.parquet",), Exact(4), without=(Split("x"),)), tmp_path)
+    assert sorted({brightness // 20 for brightness, _ in epoch(source)}) == [0, 1, 3, 4, 6]
+
+
+def test_files_that_do_not_name_their_images_are_said_to_be_whole(tmp_path, monkeypatch):
+    hub_arrow(tmp_path / "hub.arrow")
+    evaluated = LeftOut({Split("coco", "val"): frozenset({2})})
+    monkeypatch.setattr(LeftOut, "of", classmethod(lambda cls, splits, root: evaluated))
+    source = PairFiles.open(Pairs(("hub.arrow",), Exact(4), without=(Split("x"),)), tmp_path)
+    assert len(source) == COUNT
+    assert "do not say which images they have" in source.notes[-1]
+
+
 def test_a_broken_picture_is_named_and_another_pair_taken(tmp_path):
     images = [b"no picture", *PICTURES[1:]]
     pq.write_table(pa.table({"image": images, "text": TEXTS}), tmp_path / "a.parquet")
