@@ -2,44 +2,50 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from bench.data.images import SUFFIXES, open_image
 from bench.data.label_maps import single_channel
+from bench.data.split_names import SPLIT_WORDS, folders_in, parts_with, split_called
 from bench.errors import DataError
 
 IMAGE_FOLDERS = ("images", "image", "imgs", "img", "JPEGImages")
 LABEL_FOLDERS = ("annotations", "labels", "masks", "label", "mask", "SegmentationClass", "gt")
+LABEL_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp"})
 CLASS_LISTS = ("classes.txt", "labels.txt", "names.txt", "categories.txt", "objectInfo*.txt")
 VOID_VALUES = (255, 65535)
 
 
 def roboflow_masks(folder: Path) -> dict[str, Any] | None:
-    """Roboflow's semantic export: `x.jpg`, `x_mask.png` and `_classes.csv`, here or in splits."""
+    """Roboflow's semantic export: `x.jpg`, `x_mask.png` and `_classes.csv`, here or in splits.
+
+    Raises:
+        DataError: two folders stand for the same split, or a table of classes is no such table.
+    """
     splits: dict[str, Any] = {}
-    names: dict[int, str] = {}
-    for part in (folder, *sorted(child for child in folder.iterdir() if child.is_dir())):
-        if not (part / "_classes.csv").is_file():
-            continue
-        image = next(iter(sorted(part.glob("*.jp*g"))), None)
+    classes: list[str] = []
+    for split, table in parts_with(folder, ("_classes.csv",)).items():
+        part = table.parent
+        image = next((path for path in sorted(part.glob("*.jp*g")) if _is_shown(path)), None)
         if image is None:
             continue
-        names |= _csv_names(part / "_classes.csv")
+        names = _csv_names(table)
+        classes += names.values()
         at = "" if part == folder else f"{part.name}/"
-        splits[split_of(part.name)] = {
+        masks = {"reader": "label-map", "files": f"{at}{{id}}_mask.png"}
+        splits[split] = {
             "images": {"reader": "files", "files": f"{at}{{id}}{image.suffix}"},
-            "truth": {"semantic": {"reader": "label-map", "files": f"{at}{{id}}_mask.png"}},
+            "truth": {"semantic": {**masks, "values": dict(sorted(names.items()))}},
         }
-    if not splits:
-        return None
-    for split in splits.values():
-        split["truth"]["semantic"]["values"] = dict(sorted(names.items()))
-    return {"vocabulary": list(dict.fromkeys(names.values())), "splits": splits}
+    return {"vocabulary": list(dict.fromkeys(classes)), "splits": splits} if splits else None
 
 
 def _csv_names(path: Path) -> dict[int, str]:
@@ -50,62 +56,118 @@ def _csv_names(path: Path) -> dict[int, str]:
         raise DataError(f"{path} should list pixel values and classes: {error}.") from error
 
 
+# --- images beside label maps --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A folder of images and one of label maps that share names: a split."""
+
+    split: str
+    images: Path
+    labels: Path
+    suffixes: frozenset[str]
+    """What the images end with."""
+    maps: tuple[Path, ...]
+    """The label maps that have an image, in the order of names."""
+
+
 def label_map_folders(folder: Path) -> dict[str, Any] | None:
-    """A folder of images beside one of label maps, with a list of classes."""
-    pairs = list(_pairs(folder))
+    """A folder of images beside one of label maps, with a list of classes.
+
+    Raises:
+        DataError: no list of classes, two pairs of folders for one split, or not one label map
+            that can be read.
+    """
+    pairs = _pairs(folder)
     if not pairs:
         return None
     classes = _class_list(folder)
     if classes is None:
-        images, labels = pairs[0][1:]
+        images, labels = pairs[0].images, pairs[0].labels
         raise DataError(
             f"{folder} has images in {images.relative_to(folder)} and label maps in "
             f"{labels.relative_to(folder)}, but nothing says what the classes are called: add one "
             f"of {', '.join(CLASS_LISTS)} with a name a line."
         )
-    values = classes.values(set().union(*(_seen(labels) for _, _, labels in pairs)))
-    splits = {split: _split(folder, images, labels, values) for split, images, labels in pairs}
+    values = classes.values([path for pair in pairs for path in pair.maps])
+    splits = {pair.split: _split(folder, pair, values) for pair in pairs}
     return {"vocabulary": list(dict.fromkeys(classes.names.values())), "splits": splits}
 
 
-def _pairs(folder: Path) -> Iterator[tuple[str, Path, Path]]:
-    """(split, images, label maps): `images` beside `labels`, in or around folders of splits."""
-    for part in (folder, *(folder / word for word in SPLIT_WORDS)):
-        for images in (part / name for name in IMAGE_FOLDERS):
-            for labels in (part / name for name in LABEL_FOLDERS):
-                if not (images.is_dir() and labels.is_dir()):
-                    continue
-                if _shared_stem(images, labels):
-                    yield split_of(part.name), images, labels
-                for word in SPLIT_WORDS:
-                    inner = images / word, labels / word
-                    if all(path.is_dir() for path in inner) and _shared_stem(*inner):
-                        yield split_of(word), *inner
+def _pairs(folder: Path) -> list[_Pair]:
+    """Every pair of folders, one a split."""
+    found: dict[str, _Pair] = {}
+    for pair in _candidates(folder):
+        other = found.setdefault(pair.split, pair)
+        if other is not pair:
+            both = " and ".join(
+                f"{p.images.relative_to(folder)} with {p.labels.relative_to(folder)}"
+                for p in (other, pair)
+            )
+            raise DataError(
+                f"{folder} has {both}, and both are images with label maps of the split "
+                f"'{pair.split}': move away what is not meant, or write a spec that says which is."
+            )
+    return list(found.values())
 
 
-def _shared_stem(images: Path, labels: Path) -> str | None:
-    """The name of an image that has a label map."""
-    labelled = {path.stem for path in labels.iterdir() if _is_label_map(path)}
-    pictured = (path.stem for path in sorted(images.iterdir()) if path.suffix.lower() in SUFFIXES)
-    return next((stem for stem in pictured if stem in labelled), None)
+def _candidates(folder: Path) -> Iterator[_Pair]:
+    """`images` beside `labels`, in or around folders of splits."""
+    for part in (folder, *_called(folder, SPLIT_WORDS)):
+        for images in _called(part, IMAGE_FOLDERS):
+            for labels in _called(part, LABEL_FOLDERS):
+                yield from _pair(split_called(part.name, "all"), images, labels)
+                labelled = {inner.name.lower(): inner for inner in _called(labels, SPLIT_WORDS)}
+                for inner in _called(images, SPLIT_WORDS):
+                    if inner.name.lower() in labelled:
+                        yield from _pair(
+                            split_called(inner.name, "all"), inner, labelled[inner.name.lower()]
+                        )
+
+
+def _called(folder: Path, names: Iterable[str]) -> list[Path]:
+    """The folders in a folder that have one of these names, in capitals or not."""
+    lower = {name.lower() for name in names}
+    return [child for child in folders_in(folder) if child.name.lower() in lower]
+
+
+def _pair(split: str, images: Path, labels: Path) -> Iterator[_Pair]:
+    """The pair of two folders, if any image has a label map."""
+    pictures = [p for p in images.iterdir() if p.suffix.lower() in SUFFIXES and _is_shown(p)]
+    stems = {picture.stem for picture in pictures}
+    there = (path for path in labels.iterdir() if _is_label_map(path) and path.stem in stems)
+    maps = tuple(sorted(there, key=lambda path: (path.stem, path.suffix)))
+    for one, other in pairwise(maps):
+        if one.stem == other.stem:
+            raise DataError(f"{one} and {other} are both label maps of '{one.stem}': keep one.")
+    if maps:
+        yield _Pair(split, images, labels, frozenset(p.suffix for p in pictures), maps)
 
 
 def _is_label_map(path: Path) -> bool:
-    return path.suffix.lower() in {".png", ".tif", ".tiff", ".bmp"}
+    return path.suffix.lower() in LABEL_SUFFIXES and _is_shown(path)
 
 
-def _split(folder: Path, images: Path, labels: Path, values: dict[str, Any]) -> dict[str, Any]:
-    def pattern(path: Path, suffixes: set[str]) -> str:
-        at = path.relative_to(folder).as_posix()
-        return f"{at}/{{id}}{suffixes.pop() if len(suffixes) == 1 else '.*'}"
+def _is_shown(path: Path) -> bool:
+    """Whether a file is not hidden, as what macOS leaves beside each file, `._x.png`, is."""
+    return not path.name.startswith(".")
 
-    pictured = {p.suffix for p in images.iterdir() if p.suffix.lower() in SUFFIXES}
-    mapped = {p.suffix for p in labels.iterdir() if _is_label_map(p)}
-    reading = {"reader": "label-map", "files": pattern(labels, mapped), **values}
+
+def _split(folder: Path, pair: _Pair, values: dict[str, Any]) -> dict[str, Any]:
+    def pattern(path: Path, suffixes: Iterable[str]) -> str:
+        at, (first, *others) = path.relative_to(folder).as_posix(), sorted(suffixes)
+        return f"{at}/{{id}}{'.*' if others else first}"
+
+    mapped = {path.suffix for path in pair.maps}
+    reading = {"reader": "label-map", "files": pattern(pair.labels, mapped), **values}
     return {
-        "images": {"reader": "files", "files": pattern(images, pictured)},
+        "images": {"reader": "files", "files": pattern(pair.images, pair.suffixes)},
         "truth": {"semantic": reading},
     }
+
+
+# --- classes -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -115,10 +177,15 @@ class _ClassList:
     names: dict[int, str]
     counted: bool
 
-    def values(self, seen: set[int]) -> dict[str, Any]:
-        """How a reader is told, given the values that the label maps have."""
-        first = min(self.names)
-        if self.counted and max(seen - set(VOID_VALUES), default=0) == len(self.names):
+    def values(self, maps: list[Path]) -> dict[str, Any]:
+        """How a reader is told, given the label maps.
+
+        Void that no map has yet is told too: an image with it may be added.
+        """
+        first, last = min(self.names), len(self.names)
+        if not self.counted or last in VOID_VALUES:
+            next(_pixels(maps))  # one at least can be read
+        elif _any_shows(last, tuple(_Stated.of(path) for path in maps)):
             first = 1  # the list counts from 1, and 0 is void
         found: dict[str, Any] = {}
         if self.counted or sorted(self.names) == list(range(first, first + len(self.names))):
@@ -126,7 +193,7 @@ class _ClassList:
             known = set(range(first, first + len(self.names)))
         else:
             found["values"], known = self.names, set(self.names)
-        found["ignore"] = [value for value in (0, *VOID_VALUES) if value in seen - known]
+        found["ignore"] = [value for value in (0, *VOID_VALUES) if value not in known]
         return found
 
 
@@ -148,10 +215,42 @@ def _class_list(folder: Path) -> _ClassList | None:
     return _ClassList({i: line.strip() for i, line in enumerate(lines)}, True)
 
 
-def _seen(folder: Path) -> set[int]:
-    """The values in the first label maps of a folder."""
-    paths = [path for path in sorted(folder.iterdir()) if _is_label_map(path)]
-    seen: set[int] = set()
-    for path in paths[:LOOKED_AT]:
-        seen |= set(np.unique(single_channel(np.asarray(open_image(path)), path)).tolist())
-    return seen
+@dataclass(frozen=True)
+class _Stated:
+    """A file as it is now."""
+
+    path: Path
+    size: int
+    changed: int
+    """In nanoseconds."""
+
+    @staticmethod
+    def of(path: Path) -> "_Stated":
+        status = path.stat()
+        return _Stated(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _any_shows(value: int, maps: tuple[_Stated, ...]) -> bool:
+    """Whether a pixel of any label map has a value; reads on until one does.
+
+    A rare class may be in the last map alone, so where none has it all are read. A run asks for
+    its spec several times: maps that did not change are not read again.
+    """
+    return any((pixels == value).any() for pixels in _pixels([map.path for map in maps]))
+
+
+def _pixels(maps: list[Path]) -> Iterator[Int[np.ndarray, "height width"]]:
+    """The label maps that can be read; the others are left out of a run one by one.
+
+    Raises:
+        DataError: none can be read; says why the first cannot.
+    """
+    broken: list[DataError] = []
+    for path in maps:
+        try:
+            yield single_channel(np.asarray(open_image(path)), path)
+        except DataError as error:
+            broken.append(error)
+    if len(broken) == len(maps):
+        raise broken[0]

@@ -15,7 +15,8 @@ from opened import SAMPLES, opened_folder
 from PIL import Image
 
 from bench import catalog
-from bench.data.folder import sniff, split_of
+from bench.data.folder import sniff
+from bench.data.split_names import split_of
 from bench.errors import DataError, DataMissing, UsageError
 from bench.types import VOID
 
@@ -24,6 +25,11 @@ def test_every_part_of_a_roboflow_export_is_a_split_and_valid_is_scored(tmp_path
     spec = sniff(write_roboflow(tmp_path, ("train", "valid", "test")))
     assert set(spec.splits) == {"train", "val", "test"}
     assert spec.split()[0] == "val"
+
+
+def test_parts_in_capitals_are_the_same_splits(tmp_path):
+    spec = sniff(write_roboflow(tmp_path, ("Train", "Valid", "Test")))
+    assert (set(spec.splits), spec.split()[0]) == ({"train", "val", "test"}, "val")
 
 
 def test_the_released_layout_of_segmentation_in_the_wild_is_read(tmp_path):
