@@ -76,7 +76,8 @@ def train(
         seconds_between=60 * minutes_between,
     )
     if dry_run:
-        _foresee(found, family, data, Share(0, max(world, processes)))
+        begun = replace(found, before=None) if init else found
+        _foresee(begun, family, data, Share(0, max(world, processes)))
     elif processes == 1:
         from bench.train.processes import use_threads
 

@@ -4,6 +4,7 @@ These are values; `bench.data.training` opens what they name.
 """
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import ClassVar
 
 from bench.recipe.examples import Batching
@@ -23,12 +24,25 @@ class Jitter:
     """How often left and right are exchanged. As released, phrases that say left or right are too
     little minded to be changed."""
 
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"a crop is 1 pixel or more, not {self.size}")
+        least, most = self.scales
+        if not (0 < least <= most and isfinite(most)):
+            raise ValueError(f"scales are above 0, the smaller one first, not {self.scales}")
+        if not 0 <= self.flip <= 1:
+            raise ValueError(f"flip is from 0 to 1, not {self.flip}")
+
 
 @dataclass(frozen=True)
 class Exact:
     """Resized to a square, whatever the image's own shape."""
 
     size: int = 224
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise ValueError(f"an image is 1 pixel or more, not {self.size}")
 
 
 View = Jitter | Exact
@@ -124,6 +138,10 @@ class HubPairs:
     shuffled: int = 10_000
     """Pairs that are held to be mixed with one another."""
 
+    def __post_init__(self) -> None:
+        if self.pairs < 1 or self.shuffled < 1:
+            raise ValueError("a stream has a pair and holds one, at least")
+
     @property
     def title(self) -> str:
         """What it is, in a few words."""
@@ -138,6 +156,10 @@ class Questions:
     view: View
     answers: int = 3129
     """So many of the most frequent answers are the candidates."""
+
+    def __post_init__(self) -> None:
+        if self.answers < 1:
+            raise ValueError("questions have an answer, at least")
 
     @property
     def title(self) -> str:

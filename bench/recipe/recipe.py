@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ class Drops:
     at: tuple[float, ...] = (0.88889, 0.96296)
     factor: float = 0.1
 
+    def __post_init__(self) -> None:
+        if not all(0 <= fraction <= 1 for fraction in self.at):
+            raise ValueError(f"drops are at fractions of the steps, from 0 to 1, not {self.at}")
+        if not (isfinite(self.factor) and self.factor >= 0):
+            raise ValueError(f"a factor of the rate is 0 or more, not {self.factor}")
+
     def share(self, step: int, steps: int) -> float:
         """What the base rate is multiplied with in step `step` of `steps`, counted from 0.
 
@@ -41,6 +48,12 @@ class Cosine:
     warm_up: int = 200
     """Steps; at most a tenth of all."""
     last: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.warm_up < 0:
+            raise ValueError(f"warm_up is 0 steps or more, not {self.warm_up}")
+        if not (isfinite(self.last) and self.last >= 0):
+            raise ValueError(f"a share of the rate is 0 or more, not {self.last}")
 
     def share(self, step: int, steps: int) -> float:
         """What the base rate is multiplied with in step `step` of `steps`, counted from 0.
@@ -73,7 +86,20 @@ class Optimiser:
     """Beginnings of the names of the only parameters that are trained; none: all are."""
     betas: tuple[float, float] = (0.9, 0.999)
     clip: float = 5.0
-    """The largest norm of the whole gradient."""
+    """The largest norm of the whole gradient; inf: any."""
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.rate) and self.rate > 0):
+            raise ValueError(f"a learning rate is above 0 and finite, not {self.rate}")
+        for beginning, share in self.shares:
+            if not (isfinite(share) and share >= 0):
+                raise ValueError(f"the share of '{beginning}' is 0 or more, not {share}")
+        if not (isfinite(self.decay) and self.decay >= 0):
+            raise ValueError(f"weight decay is 0 or more, not {self.decay}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas are from 0 to below 1, not {self.betas}")
+        if not self.clip > 0:
+            raise ValueError(f"the gradient's largest norm is above 0, not {self.clip}")
 
 
 @dataclass(frozen=True)
@@ -107,10 +133,15 @@ class Recipe:
     """A recipe that is trained first, on whose weights this one begins."""
 
     def __post_init__(self) -> None:
-        if (self.steps > 0) == (self.epochs > 0):
+        length = self.steps or self.epochs
+        if (self.steps and self.epochs) or not (isfinite(length) and length > 0):
             raise ValueError("a recipe has a number of steps or of epochs, above 0")
         if self.accumulate < 1 or not self.parts:
             raise ValueError("a recipe has a part of data and a pass, at least")
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average is from 0 to below 1, not {self.average}")
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"a seed is 0 or more, and below 2 to the 64, not {self.seed}")
 
     def settled(self, images: int) -> "Recipe":
         """The recipe with its number of steps, given how many images its first part has."""

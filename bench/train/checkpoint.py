@@ -25,7 +25,10 @@ CHECKPOINT_FILE = "checkpoint.pt"
 
 
 def save(folder: Path, recipe: Recipe, learner: nn.Module, state: State) -> None:
-    """Put the checkpoint, and the model as it would be used, into a folder."""
+    """Put the checkpoint, and the model as it would be used, into a folder.
+
+    The checkpoint comes last: where it says that a step was done, all else of that step is there.
+    """
     content = {
         "step": state.step,
         "learner": learner.state_dict(),
@@ -33,10 +36,10 @@ def save(folder: Path, recipe: Recipe, learner: nn.Module, state: State) -> None
         "scaler": state.scaler.state_dict(),
         "average": state.average,
     }
+    save_model(folder, trained_model(learner), state)
+    write_text(folder / RECIPE_FILE, _described(recipe, **{DONE: state.step}))
     with _whole(folder / CHECKPOINT_FILE) as path:
         torch.save(content, path)
-    write_text(folder / RECIPE_FILE, _described(recipe, **{DONE: state.step}))
-    save_model(folder, trained_model(learner), state)
 
 
 def load(folder: Path, recipe: Recipe, learner: nn.Module, state: State) -> bool:
@@ -110,7 +113,7 @@ def _check_same(folder: Path, recipe: Recipe) -> None:
     path = folder / RECIPE_FILE
     try:
         was = switched_on(dict(json.loads(path.read_text(encoding="utf-8"))))
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read ({error}), so nobody knows which recipe the run in its folder "
             "is of. Give another --out."

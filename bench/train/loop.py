@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from bench.errors import BenchError
+from bench.errors import BenchError, UsageError
 from bench.recipe import Optimiser, Precision, Recipe
 from bench.train.mixture import Mixture
 
@@ -62,9 +62,19 @@ class State:
 
 
 def begin(learner: nn.Module, recipe: Recipe) -> State:
-    """The state before the first step of a `bench.recipe.Learner`."""
+    """The state before the first step of a `bench.recipe.Learner`.
+
+    Raises:
+        UsageError: the recipe trains no parameter.
+    """
     device = next(learner.parameters()).device
     groups = parameter_groups(learner, recipe.optimiser)
+    if not groups:
+        raise UsageError(
+            f"'{recipe.name}' would train nothing: by 'optimiser.trained' "
+            f"({', '.join(recipe.optimiser.trained) or 'everything'}) and the shares of 0 in "
+            "'optimiser.shares' no parameter is left."
+        )
     optimiser = torch.optim.AdamW(
         [
             {"params": list(group.parameters.values()), "weight_decay": group.decay}
@@ -176,9 +186,10 @@ def train(
             loss += total.item() / recipe.accumulate
             for name, value in of_pass.items():
                 parts[name] = parts.get(name, 0.0) + value.item() / recipe.accumulate
+        if not isfinite(loss):
+            raise Diverged(number + 1, {"loss": loss, **parts}, seen)
         norm = _stepped(model, state, recipe, rate)
-        # A gradient that overflowed under loss scaling is no fault: the step was left out.
-        if not isfinite(loss) or not (isfinite(norm) or state.scaler.is_enabled()):
+        if not isfinite(norm) and not _scaled_too_much(state):
             raise Diverged(number + 1, {"loss": loss, **parts}, seen)
         state.step = number + 1
         yield Step(state.step, loss, parts, norm, rate, time.perf_counter() - start)
@@ -204,6 +215,15 @@ def _stepped(model: nn.Module, state: State, recipe: Recipe, rate: float) -> flo
             decay = min(recipe.average, (1 + state.step) / (10 + state.step))
             torch._foreach_lerp_(means, weights, 1 - decay)
     return norm
+
+
+LEAST_SCALE = 1e-4
+"""Of losses in float16: what overflows below it is no matter of scale."""
+
+
+def _scaled_too_much(state: State) -> bool:
+    """Whether loss scaling may have made a gradient overflow: no fault, the step was left out."""
+    return state.scaler.is_enabled() and state.scaler.get_scale() > LEAST_SCALE
 
 
 def _unsynchronised(learner: nn.Module, more: bool) -> AbstractContextManager[Any]:

@@ -38,7 +38,7 @@ class Memory:
     optimiser: int
     """Two moments, and the running mean of the weights."""
     activations: int
-    """What a pass keeps for the way back, measured on one image a part and scaled up."""
+    """What a pass keeps for the way back, measured on one image of each part and scaled up."""
 
     @property
     def total(self) -> int:
@@ -81,9 +81,10 @@ def outlook(recipe: Recipe, family: Family, data: Path, share: Share) -> Outlook
     Mixture(recipe.parts, sources, recipe.accumulate, recipe.seed, share)  # checks the split
     learner: Any = family.learner(recipe, "cpu", None, answers_of(sources))
     groups = parameter_groups(learner, recipe.optimiser)
-    single = tuple(replace(part, batch=1) for part in recipe.parts)
-    kept = _kept(learner, Mixture(single, sources, 1, recipe.seed)[0])
-    most = max(part.batch // slices for part in recipe.parts)
+    kept = 0
+    for part, source in zip(recipe.parts, sources, strict=True):
+        single = Mixture((replace(part, batch=1),), (source,), 1, recipe.seed)
+        kept += part.batch // slices * _kept(learner, single[0])
     weights = sum(p.numel() * p.element_size() for p in learner.parameters())
     trained = 4 * sum(group.count for group in groups)
     mean = 4 * sum(p.numel() for p in trained_model(learner).parameters()) if recipe.average else 0
@@ -92,7 +93,7 @@ def outlook(recipe: Recipe, family: Family, data: Path, share: Share) -> Outlook
         streams,
         groups,
         sum(p.numel() for p in learner.parameters() if not p.requires_grad),
-        Memory(weights, trained, 2 * trained + mean, kept * most),
+        Memory(weights, trained, 2 * trained + mean, kept),
     )
 
 

@@ -1,6 +1,7 @@
 """The journal of a run as a picture: every loss over the steps."""
 
 import json
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def plot(folder: Path) -> Path | None:
 def losses(folder: Path) -> "Figure | None":
     """A panel for each loss of the run in a folder; `None` where it has no steps yet."""
     rows = [json.loads(line) for line in read_lines(folder / JOURNAL_FILE)]
-    names = [name for name in (rows[0] if rows else ()) if name not in _BESIDE]
+    names = [name for name in dict.fromkeys(chain(*rows)) if name not in _BESIDE]
     if not names:
         return None
     columns = min(3, len(names))
@@ -39,7 +40,10 @@ def losses(folder: Path) -> "Figure | None":
         figure = style.blank(4 * columns, 2.4 * lines)
         panels = np.ravel(figure.subplots(lines, columns, squeeze=False))
         for axes, name in zip(panels, names, strict=False):
-            steps, values = _smoothed([row["step"] for row in rows], [row[name] for row in rows])
+            having = [row for row in rows if name in row]  # no phrases in a step, no loss of them
+            steps, values = _smoothed(
+                [row["step"] for row in having], [row[name] for row in having]
+            )
             axes.plot(steps, values, color=style.colour(0), linewidth=1)
             axes.set_title(name.replace("_", " "))
         for axes in panels[len(names) :]:

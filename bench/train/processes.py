@@ -37,7 +37,10 @@ def group(share: Share, device: str, meeting: str = "env://") -> Iterator[None]:
     if share.world == 1:
         yield
         return
-    backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
+    own = torch.device(device)
+    backend = "nccl" if own.type == "cuda" else "gloo"
+    if own.type == "cuda":  # or what is exchanged besides gradients goes by way of the first GPU
+        torch.cuda.set_device(own.index or 0)
     dist.init_process_group(backend, init_method=meeting, rank=share.rank, world_size=share.world)
     try:
         yield
@@ -49,6 +52,15 @@ def meet() -> None:
     """Wait until all processes are here; alone, go on."""
     if dist.is_initialized():
         dist.barrier()
+
+
+def of_all(value: Any) -> list[Any]:
+    """What each process has of something, in the order of their ranks."""
+    if not dist.is_initialized():
+        return [value]
+    found: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(found, value)
+    return found
 
 
 def spread(work: Callable[..., None], processes: int, *arguments: Any) -> None:

@@ -22,7 +22,7 @@ from bench.train.journal import Journal
 from bench.train.loop import Diverged, Step, begin, distributed, train
 from bench.train.mixture import Mixture
 from bench.train.plot import plot
-from bench.train.processes import ALONE, Share, meet
+from bench.train.processes import ALONE, Share, meet, of_all
 from bench.trained import BEFORE as BEFORE
 
 
@@ -63,7 +63,7 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
 
     Raises:
         Diverged: a loss was not finite; the batch that made it is saved in the run's folder.
-        UsageError: the folder holds another run.
+        UsageError: the folder holds another run, or is not the same to all processes.
     """
     start = place.start
     if recipe.before is not None and start is None:
@@ -82,6 +82,13 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
     assert isinstance(learner, torch.nn.Module)
     state = begin(learner, recipe)
     checkpoint.load(place.out, recipe, learner, state)
+    begun = of_all(state.step)
+    if len(set(begun)) > 1:
+        raise UsageError(
+            f"The processes of this run would go on from steps {', '.join(map(str, begun))}: not "
+            f"all of them see the checkpoint in {place.out}. Put --out on a disk that all machines "
+            "share."
+        )
     yield Progress(recipe, state.step)
     if state.step == recipe.steps:
         return

@@ -34,6 +34,10 @@ class Segmented:
     nouns: bool = False
     """Whether the nouns of a caption, and the caption, enrich the vocabulary (appendix C.3)."""
 
+    def __post_init__(self) -> None:
+        if self.phrases < 0:
+            raise ValueError(f"an image has 0 phrases or more, not {self.phrases}")
+
     def __call__(self, data: Examples, chance: np.random.Generator) -> SegmentationBatch:
         """See `bench.recipe.Batching`."""
         if data.vocabulary is None:

@@ -146,6 +146,7 @@ _ALL = (
     ),
     _unreleased("xdecoder-B", "X-Decoder, DaViT-d3", "The paper's B; never released."),
     _unreleased("xdecoder-L", "X-Decoder, DaViT-d5", "The paper's L; never released."),
+    _unreleased("xdecoder-T-davit", "X-Decoder, DaViT-T", "A row of Table 10; never released."),
     _unreleased("xdecoder-T-swin", "X-Decoder, Swin-T", "A row of Table 10; never released."),
     _unreleased(
         "xdecoder-T-swin-deformable",

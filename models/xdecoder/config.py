@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from importlib.resources import files
+from math import isfinite
 from typing import Any
 
 from bench.errors import UnknownName
@@ -15,6 +16,8 @@ from bench.errors import UnknownName
 CLIP_VOCABULARY = 49408
 SPECIAL_TOKENS = 3
 """Start, end and unknown, which a word-level tokenizer adds to its list."""
+NORM_GROUPS = 32
+"""Of the group norms on the pixel decoder's maps."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class FocalConfig:
     drop_path: float = 0.3
     """The last block's rate in training; the rates rise linearly from 0."""
 
+    def __post_init__(self) -> None:
+        _check_backbone(self)
+        _check_positive(focal_levels=self.focal_levels)
+        if self.focal_window < 1 or self.focal_window % 2 == 0:
+            raise ValueError(f"focal_window is an odd number above 0, not {self.focal_window}")
+
 
 @dataclass(frozen=True)
 class DaViTConfig:
@@ -53,6 +62,12 @@ class DaViTConfig:
     mlp_ratio: float = 4.0
     drop_path: float = 0.3
 
+    def __post_init__(self) -> None:
+        _check_backbone(self)
+        _check_positive(window=self.window)
+        for width, heads in zip(self.dims, self.heads, strict=True):
+            _check_heads(width, heads)
+
 
 @dataclass(frozen=True)
 class SwinConfig:
@@ -64,6 +79,12 @@ class SwinConfig:
     window: int = 7
     mlp_ratio: float = 4.0
     drop_path: float = 0.3
+
+    def __post_init__(self) -> None:
+        _check_backbone(self)
+        _check_positive(window=self.window)
+        for width, heads in zip(self.dims, self.heads, strict=True):
+            _check_heads(width, heads)
 
 
 BackboneConfig = FocalConfig | DaViTConfig | SwinConfig
@@ -85,6 +106,14 @@ class PixelDecoderConfig:
     """Multi-scale deformable attention in place of the plain one (Table 10). The released code
     gives its layers feed-forward layers of 1024, as Mask2Former does, whatever its settings say."""
 
+    def __post_init__(self) -> None:
+        _check_heads(self.width, self.heads)
+        _check_positive(
+            mask_width=self.mask_width, layers=self.layers, feedforward=self.feedforward
+        )
+        if self.width % NORM_GROUPS:
+            raise ValueError(f"width is a multiple of {NORM_GROUPS}, not {self.width}")
+
 
 @dataclass(frozen=True)
 class TextConfig:
@@ -98,6 +127,14 @@ class TextConfig:
     layers: int = 12
     heads: int = 8
     feedforward: int = 2048
+
+    def __post_init__(self) -> None:
+        _check_heads(self.width, self.heads)
+        _check_positive(layers=self.layers, feedforward=self.feedforward)
+        if self.context < 3:
+            raise ValueError(
+                f"a text has 3 positions or more, its ends included: not {self.context}"
+            )
 
     @property
     def vocabulary(self) -> int:
@@ -138,6 +175,17 @@ class DecoderConfig:
     referred_sees_phrase: bool = True
     """Whether the referred queries attend the phrases (Table 4, last row)."""
 
+    def __post_init__(self) -> None:
+        _check_heads(self.width, self.heads)
+        _check_positive(layers=self.layers, feedforward=self.feedforward)
+        if self.width % 4:
+            raise ValueError(f"width is a multiple of 4, as places are coded so: not {self.width}")
+        if self.queries < 2:
+            raise ValueError(
+                f"an X-Decoder has 2 queries or more, of an object and of the image: not "
+                f"{self.queries}"
+            )
+
 
 @dataclass(frozen=True)
 class XDecoderConfig:
@@ -150,12 +198,6 @@ class XDecoderConfig:
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     answers: tuple[str, ...] = ()
     """The candidate answers of the question answering head; empty: there is no such head."""
-
-    def __post_init__(self) -> None:
-        if self.decoder.width % self.decoder.heads or self.text.width % self.text.heads:
-            raise ValueError("widths must be multiples of the number of heads")
-        if self.decoder.queries < 2:
-            raise ValueError("an X-Decoder needs an object query and the image query")
 
     def with_queries(self, queries: int) -> "XDecoderConfig":
         """The same model with another number of latent queries, the image query included."""
@@ -207,6 +249,27 @@ _KINDS: dict[str, type[BackboneConfig]] = {
 _KIND_OF = {cls: kind for kind, cls in _KINDS.items()}
 
 
+def _check_positive(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < 1:
+            raise ValueError(f"{name} is 1 or more, not {number}")
+
+
+def _check_heads(width: int, heads: int) -> None:
+    _check_positive(width=width, heads=heads)
+    if width % heads:
+        raise ValueError(f"a width of {width} cannot be shared by {heads} heads; give a divisor")
+
+
+def _check_backbone(of: BackboneConfig) -> None:
+    """Refuse what no backbone can be."""
+    _check_positive(dims=min(of.dims), depths=min(of.depths))
+    if not (isfinite(of.mlp_ratio) and of.mlp_ratio > 0):
+        raise ValueError(f"mlp_ratio is above 0, not {of.mlp_ratio}")
+    if not 0 <= of.drop_path < 1:
+        raise ValueError(f"drop_path is from 0 to below 1, not {of.drop_path}")
+
+
 def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
@@ -214,6 +277,9 @@ def _hashable(value: Any) -> Any:
 FOCAL_T = FocalConfig((96, 192, 384, 768), (2, 2, 6, 2), depthwise_residuals=True, stem_padding=3)
 FOCAL_L = FocalConfig((192, 384, 768, 1536), (2, 2, 18, 2), focal_levels=4)
 FOCAL_NANO = FocalConfig((32, 64, 128, 256), (1, 1, 3, 1), focal_levels=2, drop_path=0.0)
+DAVIT_T = DaViTConfig(
+    (96, 192, 384, 768), (1, 1, 3, 1), heads=(3, 6, 12, 24), downsampling_kernel=2
+)
 DAVIT_D3 = DaViTConfig((128, 256, 512, 1024), heads=(4, 8, 16, 32), downsampling_kernel=2)
 DAVIT_D5 = DaViTConfig((256, 512, 1024, 2048), heads=(8, 16, 32, 64))
 
@@ -235,6 +301,7 @@ VARIANTS: dict[str, XDecoderConfig] = {
         XDecoderConfig("xdecoder-B", DAVIT_D3).with_queries(201),
         XDecoderConfig("xdecoder-L", DAVIT_D5).with_queries(201),
         XDecoderConfig("xdecoder-L-IN21K", FOCAL_L).with_queries(201),
+        XDecoderConfig("xdecoder-T-davit", DAVIT_T),
         XDecoderConfig("xdecoder-T-swin", SwinConfig()),
         XDecoderConfig(
             "xdecoder-T-swin-deformable",

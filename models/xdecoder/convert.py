@@ -93,6 +93,17 @@ def _with_its_queries(config: XDecoderConfig, official: Mapping[str, Tensor]) ->
 # --- files ---------------------------------------------------------------------------------------
 
 
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,  # what the unpickler makes of a text
+    TypeError,
+    AttributeError,
+)
+
+
 def read_official(path: Path) -> dict[str, Tensor]:
     """The state dict in an official file, without the wrappers of training snapshots.
 
@@ -110,7 +121,7 @@ def read_official(path: Path) -> dict[str, Tensor]:
         try:
             mapped = is_zipfile(path)  # files of torch before 1.6 are read whole
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        except _UNREADABLE as error:
             raise DataError(
                 f"{path} cannot be read as plain weights, and nothing else is unpickled because "
                 f"that would run the file's code. Save its state dict alone. Torch says: "
@@ -188,6 +199,20 @@ def fill(
         return model.eval()
     empty.load_state_dict(weights, assign=True)
     return empty.eval()
+
+
+def check_fit(
+    expected: Mapping[str, Tensor], weights: Mapping[str, Tensor], source: str, name: str
+) -> None:
+    """Refuse weights of another model than `name`, whose weights are like `expected`.
+
+    Raises:
+        DataError: a weight has another shape, or there are other weights.
+    """
+    _check_shapes(expected, weights, source)
+    missing, extra = sorted(expected.keys() - weights), sorted(weights.keys() - expected)
+    if missing or extra:
+        raise DataError(f"{source} does not fit {name}: {_difference(missing, extra)}")
 
 
 def _check_shapes(

@@ -17,6 +17,9 @@ from torch.nn.utils.rnn import pad_sequence
 
 from models.xdecoder.points import sampled
 
+WORST = 1e30
+"""In place of a cost that is no number."""
+
 
 @dataclass(frozen=True)
 class TrueMasks:
@@ -120,6 +123,8 @@ def match(
     layers, images, all_queries = costs.shape[:3]
     device = costs.device
     table = costs.detach().float().cpu().numpy()
+    if not np.isfinite(table).all():  # as the losses are then: it is they that end a training
+        table = np.nan_to_num(table, nan=WORST, posinf=WORST, neginf=-WORST)
     free = np.ones((layers, images, all_queries), bool)
     if taken is not None:
         free[np.arange(layers)[:, None], taken.images.cpu(), taken.queries.cpu()] = False

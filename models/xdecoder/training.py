@@ -15,6 +15,7 @@ from bench.recipe import Recipe
 from models.xdecoder.answers import XDecoder
 from models.xdecoder.batch import Batch
 from models.xdecoder.checkpoint import load
+from models.xdecoder.convert import check_fit
 from models.xdecoder.crops import CropLearner, CropSupervision
 from models.xdecoder.gather import Alone, Gathered
 from models.xdecoder.objectives import Objectives
@@ -55,6 +56,9 @@ def learner(
     """A learner with fresh weights (from the recipe's seed), or with those of a checkpoint.
 
     With `answers` the model has a head for them, fresh unless the checkpoint has the same ones.
+
+    Raises:
+        DataError: the checkpoint is of another model than the recipe's.
     """
     torch.manual_seed(recipe.seed)
     model = XDecoder(replace(recipe.model, answers=answers), recompute=recipe.recompute)
@@ -63,7 +67,9 @@ def learner(
         kept = model if begun.config.answers != answers else begun
         head = {name: w for name, w in kept.state_dict().items() if name.startswith(HEAD)}
         body = {name: w for name, w in begun.state_dict().items() if not name.startswith(HEAD)}
-        model.load_state_dict({**body, **head})
+        weights = {**body, **head}
+        check_fit(model.state_dict(), weights, str(start), recipe.model.name)
+        model.load_state_dict(weights)
     model.to(torch.device(device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch lists no overload for it alone
     return _LEARNERS[type(recipe.supervision)](model, recipe.supervision)
 

@@ -3,7 +3,15 @@
 The first fields of `LossWeights` are the names of the losses everywhere: in logs, recipes, tests.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from math import isfinite
+
+
+def _check_weights(of: "LossWeights | MatchingCosts") -> None:
+    """Refuse what would turn a loss or a cost around."""
+    for name, value in ((f.name, getattr(of, f.name)) for f in fields(of)):
+        if not (isfinite(value) and value >= 0):
+            raise ValueError(f"{name} is a number from 0, not {value}")
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,11 @@ class LossWeights:
     """The share of this direction inside `noun` and `retrieval_tokens`; the rest is the other
     direction's. Released: 0.7."""
 
+    def __post_init__(self) -> None:
+        _check_weights(self)
+        if self.image_to_text > 1:
+            raise ValueError(f"image_to_text is from 0 to 1, not {self.image_to_text}")
+
     @property
     def refers(self) -> bool:
         """Whether anything about referring is trained."""
@@ -69,7 +82,7 @@ class TopLayers:
     """From how many predictions each loss is read, counted from the last layer backwards.
 
     There is one prediction more than layers: that of the bare queries. A number beyond them means
-    all. The defaults are the yaml file's.
+    all. None may be 0: a loss is switched off by its weight. The defaults are the yaml file's.
     """
 
     masks: int = 10
@@ -81,6 +94,12 @@ class TopLayers:
     """Of `retrieval` and `retrieval_tokens`; the pooled features have one layer."""
 
     def __post_init__(self) -> None:
+        for name, layers in ((f.name, getattr(self, f.name)) for f in fields(self)):
+            if layers < 1:
+                raise ValueError(
+                    f"{name} is read from 1 layer or more, not {layers}; "
+                    "a weight of 0 switches a loss off"
+                )
         if self.noun > self.masks:
             raise ValueError("nouns go to objects that masks left over: noun may not exceed masks")
 
@@ -97,6 +116,9 @@ class MatchingCosts:
     """Of the negative probability of the class."""
     bce: float = 5.0
     dice: float = 5.0
+
+    def __post_init__(self) -> None:
+        _check_weights(self)
 
 
 @dataclass(frozen=True)
@@ -120,6 +142,14 @@ class Supervision:
     """Whether contrastive losses over several processes pass gradient to a process's own rows
     alone. In the released training they do, which makes their gradient 1/n of the global batch's
     on n processes; see `models.xdecoder.gather.Gathered`."""
+
+    def __post_init__(self) -> None:
+        if self.points < 1:
+            raise ValueError(f"masks are compared at 1 point or more, not {self.points}")
+        if not (isfinite(self.oversampling) and self.oversampling >= 1):
+            raise ValueError(f"oversampling is 1 or more, not {self.oversampling}")
+        if not 0 <= self.importance <= 1:
+            raise ValueError(f"importance is from 0 to 1, not {self.importance}")
 
 
 RELEASED = Supervision(RELEASED_COMMAND, RELEASED_LAYERS, filling_seen=True, own_gradient_only=True)

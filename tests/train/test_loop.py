@@ -74,6 +74,12 @@ def test_only_what_is_named_is_trained():
     assert sorted(group.parameters) == ["head.bias", "head.weight"]
 
 
+def test_a_recipe_that_trains_nothing_is_refused():
+    recipe = replace(LINE, optimiser=Optimiser(trained=("nothing.",)))
+    with pytest.raises(UsageError, match=r"would train nothing: .* \(nothing\.\)"):
+        begin(LineLearner(), recipe)
+
+
 def test_the_whole_gradient_is_clipped():
     tight = replace(LINE, steps=1, optimiser=Optimiser(rate=1e-2, clip=1e-9, decay=0.0))
     torch.manual_seed(0)
@@ -109,6 +115,30 @@ def test_a_loss_that_is_no_number_stops_before_the_weights_change(precision):
     assert torch.equal(before, weights(learner))
     assert state.step == 3
     assert caught.value.batches
+
+
+class Overflowing(LineLearner):
+    """Its loss overflows, and its gradient does not."""
+
+    def forward(self, batches, draw):
+        loss, parts = super().forward(batches, draw)
+        return loss + torch.tensor(float("inf")), parts
+
+
+def test_a_loss_that_overflows_changes_no_weight():
+    learner = Overflowing()
+    before = weights(learner)
+    with pytest.raises(Diverged, match="Step 1 is not finite, in loss"):
+        trained(LINE, learner)
+    assert torch.equal(before, weights(learner))
+
+
+def test_gradients_that_are_never_numbers_are_no_matter_of_scale():
+    learner = LineLearner()
+    learner.model.head.weight.register_hook(lambda gradient: gradient * float("nan"))
+    recipe = replace(LINE, precision=Precision.FLOAT16, steps=50)
+    with pytest.raises(Diverged, match="in its gradient"):
+        trained(recipe, learner)
 
 
 def test_a_step_is_the_same_whenever_it_is_done():

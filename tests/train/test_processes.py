@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from line_task import LINE, LineLearner, Numbers
 
 from bench.train.loop import begin, distributed, train
@@ -48,3 +49,13 @@ def test_when_one_fails_all_end_with_its_exit_code():
     with pytest.raises(SystemExit) as ended:
         spread(fail, 2)
     assert ended.value.code == 3
+
+
+@pytest.mark.parametrize(("device", "index"), [("cuda:3", 3), ("cuda", 0)])
+def test_each_process_exchanges_by_way_of_its_own_gpu(monkeypatch, device, index):
+    said = []
+    monkeypatch.setattr(torch.cuda, "set_device", lambda own: said.append(own))
+    monkeypatch.setattr(dist, "init_process_group", lambda backend, **_: said.append(backend))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    with group(Share(3, 4), device):
+        assert said == [index, "nccl"]

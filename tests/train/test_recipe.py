@@ -56,6 +56,57 @@ def test_steps_and_epochs_take_each_others_place():
     assert changed(LINE, {"epochs": "2"}).settled(images=40).steps == 10
 
 
+def test_the_order_of_settings_does_not_matter():
+    settings = {
+        "before.steps": "100",
+        "steps": "70",
+        "model.decoder.heads": "3",
+        "model.decoder.width": "96",
+        "optimiser.rate": "3e-4",
+        "optimiser": '{"rate":3e-3,"decay":0.1}',
+    }
+    recipe = changed(RECIPES["nano"], settings)
+    assert recipe == changed(RECIPES["nano"], dict(reversed(settings.items())))
+    assert (recipe.steps, recipe.before.steps) == (70, 100)
+    assert (recipe.model.decoder.heads, recipe.model.decoder.width) == (3, 96)
+    assert (recipe.optimiser.rate, recipe.optimiser.decay) == (3e-4, 0.1)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"model.decoder.queries": "51"},
+        {"model": '{"decoder":{"queries":51}}'},
+        {"model.decoder": '{"queries":51}', "before.steps": "100"},
+    ],
+)
+def test_what_is_trained_before_has_the_same_model(settings):
+    recipe = changed(RECIPES["nano-phrases"], settings)
+    models = {recipe.model, recipe.before.model, recipe.before.before.model}
+    assert models == {RECIPES["nano"].model.with_queries(51)}
+
+
+def test_what_is_trained_before_may_have_a_model_of_its_own():
+    settings = {"before.model.decoder.queries": "7", "model": '{"decoder":{"queries":51}}'}
+    recipe = changed(RECIPES["nano"], settings)
+    assert (recipe.model.decoder.queries, recipe.before.model.decoder.queries) == (51, 7)
+
+
+def test_an_object_changes_the_keys_that_it_names():
+    full = RECIPES["pretrain-T"]
+    recipe = changed(full, {"optimiser": '{"rate":3e-3}', "supervision": '{"top":{"noun":2}}'})
+    assert recipe.optimiser == replace(full.optimiser, rate=3e-3)
+    top = replace(full.supervision.top, noun=2)
+    assert recipe.supervision == replace(full.supervision, top=top)
+
+
+def test_an_object_with_the_keys_of_another_kind_is_of_that_kind():
+    settings = {"schedule": '{"warm_up":7}', "schedule.last": "0.5"}
+    assert changed(RECIPES["pretrain-T"], settings).schedule == Cosine(7, 0.5)
+    with pytest.raises(UnknownName, match="setting of Drops 'warm_up'"):
+        changed(RECIPES["pretrain-T"], {"schedule.warm_up": "7"})
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
@@ -65,6 +116,13 @@ def test_steps_and_epochs_take_each_others_place():
         ({"steps": "0"}, UsageError, "above 0"),
         ({"seed.x": "3"}, UsageError, "no setting 'x'"),
         ({"parts": "3"}, UsageError, "parts=3"),
+        ({"parts.9.batch": "3"}, UsageError, "no setting '9'"),
+        ({"before.steps": "3"}, UsageError, "no setting 'steps'"),
+        ({"supervision": "x"}, UsageError, "supervision=x: this recipe has none"),
+        ({"optimiser": "x"}, UsageError, "optimiser=x: Optimiser cannot be set in a word.*clip"),
+        ({"optimiser": '{"rat":3e-3}'}, UnknownName, "Did you mean 'rate'"),
+        ({"optimiser": '{"rate":'}, UsageError, "this is not JSON"),
+        ({"steps": "3", "epochs": "2"}, UsageError, "steps=3 --set epochs=2: .* set one"),
     ],
 )
 def test_what_cannot_be_set_is_said(settings, error, said):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,10 +15,12 @@ from line_task import LINE, LineFamily, Numbers
 
 from bench.errors import DataError, UsageError
 from bench.store import StoreError
+from bench.train import checkpoint
 from bench.train import run as runs
 from bench.train.checkpoint import CHECKPOINT_FILE
 from bench.train.journal import JOURNAL_FILE
 from bench.train.loop import Diverged
+from bench.train.plot import losses
 from bench.train.run import BEFORE, Run, run
 from bench.trained import RECIPE_FILE
 
@@ -148,6 +151,48 @@ def test_what_is_not_finite_stops_with_its_batch_saved(tmp_path):
     ((batch,),) = torch.load(saved, weights_only=False)
     assert batch.x.shape == (8, 1)
     assert len(journal(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("file", ["line.pt", CHECKPOINT_FILE])
+@pytest.mark.parametrize("saves", [1, 12])
+def test_a_stop_in_the_middle_of_saving_loses_no_model(tmp_path, monkeypatch, file, saves):
+    finished(LINE, tmp_path / "whole")
+    place, replace_, count = Run(tmp_path / "cut", seconds_between=0), os.replace, []
+
+    def stopping(source, target):
+        count.append(Path(target).name)
+        if count.count(file) == saves:
+            raise KeyboardInterrupt
+        replace_(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.os, "replace", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            list(run(LINE, LineFamily(), place))
+    finished(LINE, tmp_path / "cut")
+    whole, cut = (torch.load(tmp_path / name / "line.pt") for name in ("whole", "cut"))
+    assert all(torch.equal(whole[name], cut[name]) for name in whole)
+
+
+def test_a_run_whose_recipe_is_gone_is_said(tmp_path):
+    finished(LINE, tmp_path)
+    (tmp_path / RECIPE_FILE).unlink()
+    with pytest.raises(DataError, match=r"recipe\.json cannot be read"):
+        finished(LINE, tmp_path)
+
+
+def test_processes_that_see_other_checkpoints_do_not_train_together(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs, "of_all", lambda step: [step, 5])
+    with pytest.raises(UsageError, match=r"from steps 0, 5: .* on a disk that all machines share"):
+        finished(LINE, tmp_path)
+
+
+def test_a_loss_that_some_steps_lack_is_drawn_where_it_is(tmp_path):
+    rows = [{"step": 1, "loss": 3.0}, {"step": 2, "loss": 2.0, "phrases": 1.0}]
+    (tmp_path / JOURNAL_FILE).write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    panels = losses(tmp_path).axes
+    assert [axes.get_title("left") for axes in panels] == ["loss", "phrases"]
+    assert panels[1].lines[0].get_xydata().tolist() == [[2.0, 1.0]]
 
 
 # --- the real thing ------------------------------------------------------------------------------
