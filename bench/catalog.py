@@ -9,6 +9,7 @@ models are in `bench.roster`.
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from importlib.resources import files
@@ -148,12 +149,25 @@ def _fault(point: EntryPoint) -> str | None:
 
 
 def dataset(name: str, search: Search = ()) -> DatasetSpec:
-    """A dataset by name, by the path of a spec, or by a folder in a layout that is recognised."""
+    """A dataset by name, by the path of a spec, or by a folder in a layout that is recognised.
+
+    A folder whose name a known dataset or a protocol card's rules speak for is called `./NAME`, or
+    its images would be taken for theirs.
+    """
     if name not in claims(DATASET, search) and Path(name).is_dir():
         from bench.data.folder import sniff
 
-        return sniff(Path(name))
+        found = sniff(Path(name))
+        if found.name in datasets(search) or _ruled(found.name, search):
+            return found.model_copy(update={"name": f"./{found.name}"})
+        return found
     return spec(DATASET, name, search)
+
+
+def _ruled(name: str, search: Search) -> bool:
+    """Whether a protocol card has rules of its own for datasets of such a name."""
+    cards = (protocol(card, search) for card in protocols(search))
+    return any(fnmatchcase(name, rule) for card in cards for rule in card.datasets)
 
 
 def suite(name: str, search: Search = ()) -> SuiteSpec:

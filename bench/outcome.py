@@ -12,9 +12,11 @@ from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
+from bench.errors import DataError
 from bench.metrics.meter import Statistics
 from bench.record import Seconds
 
@@ -69,10 +71,20 @@ def write_statistics(outcomes: Sequence[ImageOutcome]) -> bytes:
 
 
 def read_statistics(source: Path | BytesIO) -> dict[str, ImageOutcome]:
-    """The images that `write_statistics` wrote, by id, in their order."""
-    with np.load(source, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    rows = json.loads(arrays.pop("images").tobytes())
+    """The images that `write_statistics` wrote, by id, in their order.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    content = BytesIO(source.read_bytes()) if isinstance(source, Path) else source
+    try:
+        with np.load(content, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        rows = json.loads(arrays.pop("images").tobytes())
+    except (BadZipFile, EOFError, KeyError, ValueError, zlib.error) as error:
+        raise DataError(
+            f"{source} is damaged ({error}): copy it anew, or delete its folder and run again."
+        ) from error
     columns = _Columns(arrays)
     return {row["id"]: _outcome(row, columns) for row in rows}
 

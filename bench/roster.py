@@ -6,7 +6,9 @@ their cards imports no torch, building a model does.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -238,10 +240,21 @@ def _checkpoint(path: Path) -> ModelRef:
     return ModelRef(str(path), build, card)
 
 
+@contextmanager
+def importing_from_here() -> Iterator[None]:
+    """Modules in the working directory can be imported, as by `python -m`."""
+    sys.path.insert(0, "")
+    try:
+        yield
+    finally:
+        sys.path.remove("")
+
+
 def _imported(name: str) -> ModelRef:
     module, _, attribute = name.partition(":")
     try:
-        found = import_module(module)
+        with importing_from_here():
+            found = import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
     except (ImportError, AttributeError, ValueError) as error:

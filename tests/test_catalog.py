@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
+from data.layouts import write_roboflow
 
 from bench import catalog, roster
 from bench.data.opening import open_dataset
@@ -235,6 +236,26 @@ def test_a_function_that_needs_more_than_nothing_is_no_model(monkeypatch):
     monkeypatch.setitem(sys.modules, "test_catalog", sys.modules[__name__])
     with pytest.raises(UsageError, match="without arguments: missing a required argument: 'size'"):
         catalog.model("test_catalog:needs").build()
+
+
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("coco", "./coco"), ("shapes_of_mine", "./shapes_of_mine"), ("mine", "mine")],
+)
+def test_a_folder_is_never_taken_for_a_known_dataset(tmp_path, name, called):
+    folder = write_roboflow(tmp_path / name)
+    spec = catalog.dataset(str(folder))
+    assert spec.name == called
+    card = catalog.protocol("bench")
+    assert card.for_dataset(spec.name).definition() == card.for_dataset("mine").definition()
+
+
+def test_a_model_beside_the_command_is_found(tmp_path, monkeypatch):
+    (tmp_path / "model_of_mine.py").write_text("class Mine: ...")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
+    assert type(catalog.model("model_of_mine:Mine").build()).__name__ == "Mine"
+    assert "" not in sys.path
 
 
 def test_an_unknown_model_suggests_a_near_one(monkeypatch):

@@ -326,3 +326,17 @@ def test_the_time_left_goes_by_the_last_minutes():
         now[0] += seconds
         lines.advance()
     assert out.getvalue().splitlines()[-1] == "job: 500/1000, 1.0/s, 8 min 20 s left"
+
+
+def test_a_dry_run_is_json_where_it_is_asked_for(bench):
+    planned = json.loads(run_shapes(bench, "--dry-run", "--json").stdout)
+    assert [row["status"] for row in planned] == ["to do"]
+
+
+def test_a_checkpoint_after_a_model_is_a_model(bench, tmp_path):
+    checkpoint = tmp_path / "mine"
+    checkpoint.mkdir()
+    (checkpoint / "model.safetensors").touch()
+    result = bench("run", "--model", "colour", str(checkpoint), "shapes", "--dry-run")
+    assert "is not recognised as a dataset" not in result.stderr + result.stdout
+    assert "colour on shapes" in result.stdout

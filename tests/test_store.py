@@ -372,3 +372,11 @@ def test_failures_are_kept_beside_the_records(tmp_path: Path) -> None:
 
 def test_every_shipped_record_is_valid() -> None:
     assert all(record.key for record in published())
+
+
+@pytest.mark.parametrize("cut", [slice(100), slice(0)])
+def test_a_damaged_file_of_statistics_is_said(tmp_path: Path, cut: slice) -> None:
+    path = tmp_path / "statistics.npz"
+    path.write_bytes(write_statistics([])[cut])
+    with pytest.raises(DataError, match=r"statistics\.npz is damaged .* run again"):
+        read_statistics(path)

@@ -140,8 +140,12 @@ def main() -> None:
     build_app()(args=spread_lists(sys.argv[1:]))
 
 
-LISTED = ("--model", "--tune", "--protocol")
-"""Options that take several words at once, as in `--model A B`."""
+LISTED = {
+    "--model": ("run", "table", "plot", "predict"),
+    "--tune": ("run", "table"),
+    "--protocol": ("run", "table"),
+}
+"""Options that take several words at once, as in `--model A B`, and the commands in which."""
 
 
 def spread_lists(words: list[str]) -> list[str]:
@@ -149,11 +153,13 @@ def spread_lists(words: list[str]) -> list[str]:
 
     >>> spread_lists(["run", "seginw", "--model", "A", "B", "--shots", "5"])
     ['run', 'seginw', '--model', 'A', '--model', 'B', '--shots', '5']
+    >>> spread_lists(["rescore", "--protocol", "native", "RUN"])
+    ['rescore', '--protocol', 'native', 'RUN']
     """
     spread: list[str] = []
     option: str | None = None
     for word in words:
-        if word in LISTED:
+        if words[0] in LISTED.get(word, ()):
             option, first = word, True
             continue
         if word.startswith("-"):

@@ -24,11 +24,14 @@ def renew(file: Path) -> int:
 
     Raises:
         DataMissing: the file is not there.
-        UsageError: no table has a place in it.
+        UsageError: no table has a place in it, or it cannot be read or written.
     """
     if not file.is_file():
         raise DataMissing(f"There is no file {file} to put tables into.")
-    text = file.read_text("utf-8")
+    try:
+        text = file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file} cannot be read as text in UTF-8: {error}.") from error
     renewed, count = PLACE.subn(_made, text)
     if not count:
         raise UsageError(
@@ -36,7 +39,10 @@ def renew(file: Path) -> int:
             "'<!-- bench table SUITE -->' and '<!-- end of table -->'."
         )
     if renewed != text:
-        file.write_text(renewed, "utf-8")
+        try:
+            file.write_text(renewed, "utf-8")
+        except OSError as error:
+            raise UsageError(f"{file} cannot be written: {error.strerror}.") from error
     return count
 
 
@@ -49,7 +55,11 @@ def printed(command: str) -> str:
     """What a command prints as Markdown."""
     from bench.cli import build_app, spread_lists
 
-    words = spread_lists([*shlex.split(command), "--format", "markdown", "--quiet"])
+    try:
+        asked = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"`bench {command}` is no command: {error}.") from error
+    words = spread_lists([*asked, "--format", "markdown", "--quiet"])
     said = io.StringIO()
     with redirect_stdout(io.StringIO()) as shown, redirect_stderr(said):
         code = build_app()(words, standalone_mode=False)

@@ -108,6 +108,7 @@ class _Asked:
         from bench import catalog
 
         known = {*catalog.suites(self.specs), *catalog.datasets(self.specs)}
+        known |= {record.dataset.name for record in self.shelf.records}
         return [target for target in self.targets if target in known]
 
     @cached_property

@@ -190,19 +190,18 @@ def _imported(name: str | None) -> Any:
     """What `module:attribute` names, from the current folder too."""
     if name is None:
         return None
-    import sys
     from importlib import import_module
+
+    from bench.roster import importing_from_here
 
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise UsageError(f"--inpaint takes module:attribute, not '{name}'.")
-    sys.path.insert(0, "")
     try:
-        return getattr(import_module(module), attribute)
+        with importing_from_here():
+            return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UsageError(f"--inpaint {name} cannot be imported: {error}.") from error
-    finally:
-        sys.path.remove("")
 
 
 def _say(name: str, answer: "Answer") -> None:

@@ -178,7 +178,11 @@ def run(
     planned = place.plan(jobs)
     store = Store(results)
     if dry_run:
-        print_rows(_plan_rows(planned, store), table_format)
+        rows = _plan_rows(planned, store)
+        if as_json:
+            print_json(rows)
+        else:
+            print_rows(rows, table_format)
         return
     _refuse_hopeless(planned)
     failures, records = _execute(
@@ -207,7 +211,11 @@ def _told_apart(
     if targets:
         return targets, models
     known = {*catalog.datasets(search), *catalog.suites(search)}
-    as_targets = [name for name in models[1:] if name in known or Path(name).is_dir()]
+    as_targets = [
+        name
+        for name in models[1:]
+        if name in known or (Path(name).is_dir() and not any(Path(name).glob("*.safetensors")))
+    ]
     models = [name for name in models if name not in as_targets]
     if not as_targets:
         raise UsageError(

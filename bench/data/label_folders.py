@@ -187,6 +187,12 @@ class _ClassList:
             next(_pixels(maps))  # one at least can be read
         elif _any_shows(last, tuple(_Stated.of(path) for path in maps)):
             first = 1  # the list counts from 1, and 0 is void
+        elif last == 1:
+            (name,) = self.names.values()
+            raise DataError(
+                f"Nothing tells which value the one class, '{name}', has in the label maps, such "
+                f"as {maps[0]}: none is 1. Write it before the name, as in '255 {name}'."
+            )
         found: dict[str, Any] = {}
         if self.counted or sorted(self.names) == list(range(first, first + len(self.names))):
             found["offset"] = first

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from bench.errors import UsageError
 from bench.types import Image, Proposals, ReferredMask, Vocabulary
 from models.baselines.colour_words import BASIC, colours_in, place_of, to_hue_space
 from models.card import Card
@@ -39,10 +40,10 @@ def build(card: Card, *, weights: Path | None = None, device: str = "cpu") -> Co
     """The baseline; there are no weights to load, and it works on the processor.
 
     Raises:
-        ValueError: weights are given.
+        UsageError: weights are given.
     """
     if weights is not None:
-        raise ValueError("'colour' has no weights to load")
+        raise UsageError("'colour' has no weights to load: leave out --weights.")
     return Colour()
 
 

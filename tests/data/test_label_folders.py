@@ -59,6 +59,14 @@ def test_a_class_is_no_void_because_of_its_number(tmp_path):
     assert labels(tmp_path, "000", 3) == [0, 1, 2]
 
 
+def test_one_class_needs_its_value_where_it_is_not_1(tmp_path):
+    write_maps(tmp_path, (0, 255), classes="cat\n")
+    with pytest.raises(DataError, match=r"none is 1. Write it before the name, as in '255 cat'"):
+        sniff(tmp_path)
+    (tmp_path / "classes.txt").write_text("255 cat\n")
+    assert labels(tmp_path, "000", 2) == [VOID, 0]
+
+
 def test_label_maps_that_did_not_change_are_read_once(tmp_path, monkeypatch):
     write_maps(tmp_path, (0, 1), (0, 2))
     opened = []
