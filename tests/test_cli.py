@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from data.layouts import write_roboflow
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -340,3 +341,11 @@ def test_a_checkpoint_after_a_model_is_a_model(bench, tmp_path):
     result = bench("run", "--model", "colour", str(checkpoint), "shapes", "--dry-run")
     assert "is not recognised as a dataset" not in result.stderr + result.stdout
     assert "colour on shapes" in result.stdout
+
+
+def test_a_partial_run_stands_below_the_table_of_whole_ones(bench, tmp_path):
+    export = write_roboflow(tmp_path / "mine")
+    result = bench("run", str(export), "shapes", "--model", "colour", "--limit", "9", "--quiet")
+    whole, partial = result.stdout.split("colour on shapes, val")
+    assert "mine" in whole
+    assert "Partial: not all images were scored." in partial

@@ -197,12 +197,18 @@ def print_records(
 ) -> None:
     """What a command ran: one run with its scores, several as a leaderboard.
 
-    The columns are those of `bench table` for the same `targets`, where each has a run.
+    The columns are those of `bench table` for the same `targets`, where each has a run. Partial
+    runs are kept off a leaderboard of whole ones, and stand below it, for a person to see.
     """
     if len(records) == 1:
         _one(records[0], store).show(to)
     else:
         _several(records, store, targets, specs).show(to)
+        partial = [record for record in records if record.partial]
+        if len(partial) < len(records) and to in (Format.TERMINAL, Format.MARKDOWN):
+            for record in partial:
+                print()
+                _one(record, store).show(to)
     for line in _remarks(records):
         note(line, quiet=quiet)
 
