@@ -18,6 +18,7 @@ from bench.data.shapes import (
     scene,
     shapes_dataset,
 )
+from bench.errors import UsageError
 from bench.postprocess.classes import class_scores, pick_instances, pick_segments
 from bench.postprocess.plain import instances, label_map, panoptic, resize_masks
 from bench.protocol import InstanceRule, PanopticRule, Protocol, ThingFilter
@@ -71,7 +72,7 @@ def test_it_is_what_its_card_says():
     model = build(CARDS["colour"])
     assert isinstance(model, Proposer)
     assert isinstance(model, ReferringSegmenter)
-    with pytest.raises(ValueError, match="no weights"):
+    with pytest.raises(UsageError, match="no weights"):
         build(CARDS["colour"], weights="some.pt")
 
 
