@@ -367,9 +367,13 @@ class Protocol(Strict):
     names fit, the longer one counts, and the exact name most."""
 
     def for_dataset(self, dataset: str) -> "Protocol":
-        """The card as it applies to one dataset: its overrides merged in."""
+        """The card as it applies to one dataset: its overrides merged in.
+
+        None speaks of a person's own folder that is called `./NAME` (see `bench.catalog.dataset`).
+        """
         content = self.model_dump(mode="json", exclude={"datasets"})
-        matching = [key for key in self.datasets if fnmatchcase(dataset, key)]
+        own = dataset.startswith("./")
+        matching = [key for key in self.datasets if not own and fnmatchcase(dataset, key)]
         for key in sorted(matching, key=lambda key: (key == dataset, len(key))):
             content = _merged(content, self.datasets[key])
         return Protocol.model_validate(content)

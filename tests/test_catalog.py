@@ -240,7 +240,7 @@ def test_a_function_that_needs_more_than_nothing_is_no_model(monkeypatch):
 
 @pytest.mark.parametrize(
     ("name", "called"),
-    [("coco", "./coco"), ("shapes_of_mine", "./shapes_of_mine"), ("mine", "mine")],
+    [("coco", "./coco"), ("my-captions", "./my-captions"), ("mine", "mine")],
 )
 def test_a_folder_is_never_taken_for_a_known_dataset(tmp_path, name, called):
     folder = write_roboflow(tmp_path / name)
