@@ -161,6 +161,8 @@ class Planned:
     """What it is made of; `None` where something is missing."""
     problem: BenchError | None = None
     """What is missing, and what to do about it."""
+    twins: tuple[str, ...] = ()
+    """Other names under which the same was asked for."""
 
     @property
     def key(self) -> str | None:
@@ -213,7 +215,7 @@ def plan(jobs: Sequence[Job], resolve: Callable[[Job], tuple[Job, Contents]]) ->
     """Resolve jobs: name what they leave to their defaults, and find out what they are made of.
 
     One that cannot be resolved stays in the plan, with its problem, and fails. Two jobs of one
-    content (a suite that names a dataset twice) are one.
+    content (a suite that names a dataset twice, a checkpoint under two names) are one.
     """
     found: dict[str, Planned] = {}
     for job in jobs:
@@ -221,7 +223,10 @@ def plan(jobs: Sequence[Job], resolve: Callable[[Job], tuple[Job, Contents]]) ->
             planned = Planned(*resolve(job))
         except BenchError as error:
             planned = Planned(job, problem=error)
-        found.setdefault(planned.key or job.model_dump_json(), planned)
+        key = planned.key or job.model_dump_json()
+        first = found.setdefault(key, planned)
+        if job.called not in (first.job.called, *first.twins):
+            found[key] = replace(first, twins=(*first.twins, job.called))
     return Plan(tuple(found.values()))
 
 

@@ -33,8 +33,10 @@ class Origin(StrEnum):
     """The person who ran it, there or as an argument in Python."""
     CARD = "card"
     """The model's card, or the protocol card."""
+    SUITE = "suite"
+    """The suite that was run."""
     SPEC = "spec"
-    """The dataset's or the suite's spec."""
+    """The dataset's spec."""
     DEFAULT = "default"
     """Nobody: the code's default."""
 

@@ -19,6 +19,7 @@ from typing import Protocol as TypingProtocol
 from pydantic import ValidationError
 
 from bench import tasks
+from bench.command import command
 from bench.data.dataset import Dataset
 from bench.errors import CannotDo, DataError, UsageError
 from bench.evaluation import Examination, Samples
@@ -102,9 +103,7 @@ def rescoring(record: Record, store: Store, dataset: Fingerprinted, card: Protoc
     if obstacles := needing_a_run(record, card, dataset.vocabulary):
         raise CannotDo(
             f"Card '{card.name}' cannot be scored from the answers of run {record.key}, because "
-            f"the network would answer otherwise: {', '.join(obstacles)}. "
-            f"Run it: bench run {record.dataset.name} --model {record.model.name} "
-            f"--protocol {card.name}."
+            f"the network would answer otherwise: {', '.join(obstacles)}. {_running(record, card)}"
         )
     assert record.provenance is not None
     return Assignment(
@@ -119,6 +118,17 @@ def rescoring(record: Record, store: Store, dataset: Fingerprinted, card: Protoc
     )
 
 
+def _running(record: Record, card: Protocol) -> str:
+    """How to ask the network under a card, in a sentence."""
+    name, *changes = card.name.split(", ")
+    if not changes:
+        return f"Run it: {command(record, protocol=name)}."
+    return (
+        f"Write these values into a card of your own (`bench show {name}` prints one to begin "
+        f"with) and run it: {command(record, protocol='CARD.yaml')}."
+    )
+
+
 def _complete(record: Record, store: Store) -> tuple[RawAnswers, dict[str, str]]:
     """The raw answers to all images that were scored, and why the others were not."""
     answers = RawAnswers(store.raw(record.key))
@@ -129,7 +139,7 @@ def _complete(record: Record, store: Store) -> tuple[RawAnswers, dict[str, str]]
             f"Run {record.key} was itself rescored, from the answers of run {source}: "
             "rescore that one."
         )
-    again = f"bench run {record.dataset.name} --model {record.model.name} --keep-raw"
+    again = command(record, keep_raw=True)
     if not len(answers) or outcomes is None:
         raise UsageError(
             f"No raw answers of run {record.key} are kept in {store.folder}. "

@@ -22,7 +22,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
@@ -82,9 +82,9 @@ class Store:
         """Every finished run, oldest first; of several with one key the last."""
         return _read_records(self._records)
 
-    def keys(self) -> frozenset[str]:
-        """The keys of finished runs: what need not be done again."""
-        return frozenset(record.key for record in self.records())
+    def finished(self, keys: Iterable[str | None]) -> frozenset[str]:
+        """Which of some runs need not be done again: those whose own folder has a record."""
+        return frozenset(k for k in keys if k and (self._run(k) / "record.json").exists())
 
     def append(self, record: Record) -> None:
         """Keep a finished run. Writing what is already there changes nothing."""
@@ -142,6 +142,14 @@ class Store:
         with explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         _replace(self._records, "".join(f"{record.line()}\n" for record in records).encode())
+
+    def forget(self, key: str) -> None:
+        """Let a run begin anew: remove what is known of its images, raw answers too.
+
+        Its record stays in `records.jsonl` until the run is finished again and takes its place.
+        """
+        with self.run(key) as run:
+            run.forget()
 
     def drop_run(self, key: str) -> None:
         """Remove what is kept of a run's images."""
@@ -213,6 +221,16 @@ class Run:
         """Keep one image: once this returns, the process may be killed."""
         self._log.write(encode_line(outcome))
         self.outcomes[outcome.id] = outcome
+
+    def forget(self) -> None:
+        """Remove everything that is kept of it."""
+        self._log.clear()
+        # The record first: without it a run is not finished, whatever else of it is left.
+        for name in ("record.json", "statistics.npz", "intervals.json", "raw.blocks"):
+            with explained(self._record.with_name(name)):
+                self._record.with_name(name).unlink(missing_ok=True)
+        self.outcomes.clear()
+        self.sessions.clear()
 
     def finish(self, ids: Sequence[str], record: Record) -> None:
         """Fold the log into `statistics.npz`, in the order of `ids`, and keep the record.

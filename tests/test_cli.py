@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,6 +112,43 @@ def test_the_same_command_again_only_reads(bench, tmp_path):
     assert (tmp_path / "bench-results" / "records.jsonl").read_bytes() == before
 
 
+def test_what_is_only_read_is_said_and_anew_does_it_again(bench, tmp_path):
+    (first,) = json.loads(run_shapes(bench, "--json").stdout)
+    assert "1 job, 3 images; 1 done before and only read (--anew" in run_shapes(bench).stderr
+    more = bench("run", "shapes", "shapes-colours", "--model", "colour", "--limit", "3")
+    assert "2 jobs, 6 images; 1 done before and only read" in more.stderr
+    again = run_shapes(bench, "--json", "--anew")
+    assert "done before" not in again.stderr
+    (second,) = json.loads(again.stdout)
+    assert second["scores"] == first["scores"]
+    ((old,), (new,)) = (record["provenance"]["sessions"] for record in (first, second))
+    assert new["started"] > old["started"]
+    assert json.loads(run_shapes(bench, "--json").stdout) == [second]
+    lines = (tmp_path / "bench-results" / "records.jsonl").read_text().splitlines()
+    assert [json.loads(line)["key"] for line in lines].count(first["key"]) == 2  # the last counts
+
+
+def test_weights_under_two_names_are_one_run_and_that_is_said(bench, tmp_path):
+    shutil.copy(ROOT / "models" / "xdecoder" / "nano.safetensors", tmp_path / "copy.safetensors")
+    words = ("--task", "semantic", "--limit", "1")
+    both = bench("run", "shapes", "--model", "xdecoder-nano", "copy.safetensors", *words)
+    assert "1 job, 1 images" in both.stderr
+    assert "copy.safetensors has the weights of xdecoder-nano: one run" in both.stderr
+    alone = bench("run", "shapes", "--model", "copy.safetensors", *words)
+    assert "copy.safetensors has the weights of xdecoder-nano, which was run" in alone.stderr
+    own = bench("run", "shapes", "--model", "copy.safetensors", *words, "--anew", "--json")
+    assert [record["model"]["name"] for record in json.loads(own.stdout)] == ["copy.safetensors"]
+
+
+def test_two_folders_of_one_name_are_not_taken_for_one_that_was_run_again(bench, tmp_path):
+    folders = [labelled_folder(tmp_path / name) for name in ("a", "b")]
+    labels = folders[1] / "valid" / "_annotations.coco.json"
+    labels.write_text(labels.read_text().replace('"red thing"', '"blue thing"'))
+    result = bench("run", *map(str, folders), "--model", "colour", "--task", "instance")
+    assert "on other files called mine (val): of one name the last run counts" in result.stdout
+    assert "that was run again" not in result.stdout
+
+
 def test_several_models_may_follow_one_option_and_targets_may_come_last():
     words = ["run", "shapes", "--model", "A", "B", "--shots", "5"]
     assert spread_lists(words) == [
@@ -163,6 +201,8 @@ def test_a_dry_run_prints_the_plan_and_runs_nothing(bench, tmp_path):
         (("run", "--model", "colour"), 2, "Say what to run on"),
         (("run", "shapes", "--model", "colour", "--shots", "few"), 2, "whole numbers"),
         (("run", "shapes", "--model", "colour", "--shots", "5"), 2, "cannot be tuned"),
+        (("run", "shapes", "--model", "colour", "--tune", "prompt"), 2, "--shots 5"),
+        (("run", "shapes", "--model", "colour", "--shots", "0", "--seeds", "3"), 2, "--seeds says"),
         (("run", "shapes", "--model", "colour", "--task", "panoptc"), 2, "'panoptic'"),
         (("run", "shapes", "--model", "colour", "--protocol", "benc"), 2, "'bench'"),
         (("run", "coco", "--model", "colour"), 3, "is not at data/coco"),

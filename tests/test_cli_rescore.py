@@ -97,7 +97,11 @@ def test_a_field_set_by_hand_is_in_the_cards_name(bench: Bench) -> None:
         (("colour",), 2, "--protocol CARD, or --set field=value"),
         (("colour", "--protocol", "benhc"), 2, "Did you mean 'bench'"),
         (("colour", "--set", "panoptic.treshold=1"), 2, "Unknown field of a protocol card"),
-        (("colour", "--set", "resize={short: 64}"), 2, "otherwise: resize. Run it: bench run"),
+        (
+            ("colour", "--set", "resize={short: 64}"),
+            2,
+            "otherwise: resize. Write these values",
+        ),
         (("colour", "--protocol", "xdecoder-v2"), 2, "otherwise: templates"),
         (("nobody", "--protocol", "bench"), 2, "Unknown run 'nobody'"),
     ],
@@ -115,7 +119,7 @@ def test_a_run_without_raw_answers_says_how_to_get_them(bench: Bench) -> None:
     bench.run(limit=2)
     result = bench("rescore", "colour", "--protocol", "native")
     assert result.exit_code == 2
-    assert "bench run shapes --model colour --keep-raw" in result.stderr
+    assert "bench run shapes --model colour --limit 2 --keep-raw" in result.stderr
 
 
 # --- explain -------------------------------------------------------------------------------------

@@ -223,6 +223,7 @@ def test_supervision_is_chosen_by_marks() -> None:
         (("openvocab", "--task", "semantc"), "semantic"),
         (("openvocab", "--supervision", "mask"), "masks"),
         (("openvocab", "--sort", "ADE PQ"), "ADE-150 PQ"),
+        (("shapes", "--score", "PQ", "--sort", "mIoU"), "Unknown column to sort by 'mIoU'"),
         (("openvocb",), "openvocab"),
     ],
 )

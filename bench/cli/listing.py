@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,9 @@ from bench.cli.options import (
 )
 from bench.errors import UnknownName
 from bench.report.table import Format
+
+if TYPE_CHECKING:
+    from bench.record import Record
 
 Row = Mapping[str, Any]
 
@@ -180,9 +183,19 @@ def _runs(results: Path) -> Iterable[Row]:
             "key": record.key,
             "model": record.model.name,
             "dataset": record.dataset.name,
+            "split": record.dataset.split,
+            "shots": _shots(record),
             "protocol": record.protocol.name,
             "scores": headline + (" (partial)" if record.partial else ""),
         }
+
+
+def _shots(record: "Record") -> str:
+    """How a run was tuned: `5 prompt (0, 1)` for draw 0 and training 1."""
+    tuning = record.tuning
+    if tuning is None:
+        return "0"
+    return f"{tuning.shots} {tuning.strategy} ({tuning.draw_seed}, {tuning.train_seed})"
 
 
 def _tell_broken() -> None:

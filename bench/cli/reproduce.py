@@ -196,7 +196,7 @@ class _Others:
 
         planned = self._planned()
         ready = [item for item in planned if item.problem is None]
-        done = Store(self._place.results).keys()
+        done = Store(self._place.results).finished(item.key for item in ready)
         if ready:
             rows: list[dict[str, object]] = [
                 {

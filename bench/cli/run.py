@@ -75,11 +75,14 @@ def run(
         list[str] | None,
         typer.Option(help=f"Tuning strategies, for shots above 0; {CHEAPEST} without."),
     ] = None,
-    unit: Annotated[Unit, typer.Option(help="What a shot counts.")] = Unit.IMAGES,
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of the support set, for shots.")] = 1,
+    unit: Annotated[Unit | None, typer.Option(help="What a shot counts; images without.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Draws of the support set, for shots; 1 without.")
+    ] = None,
     trainings: Annotated[
-        int, typer.Option(min=1, help="Trainings on each draw, to tell the two apart.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="Trainings on each draw, to tell the two apart; 1 without."),
+    ] = None,
     protocol: Annotated[
         list[str] | None,
         typer.Option(help="Protocol cards, asked once; without any the model's or the dataset's."),
@@ -120,6 +123,10 @@ def run(
         RawNumbers | None,
         typer.Option(help="For --keep-raw: every bit (exact), or masks in float16, half the size."),
     ] = None,
+    anew: Annotated[
+        bool,
+        typer.Option("--anew", help="Do finished runs once more, from their first image."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and stop before anything runs.")
     ] = False,
@@ -134,7 +141,9 @@ def run(
 ) -> None:
     """Score models on suites, datasets, or your own folder of labelled images.
 
-    A run that was stopped continues with the same command; a finished one is only read.
+    A run that was stopped continues with the same command; a finished one is only read. Runs are
+    known by their contents: data, weights, words and rules. What has no weights, such as a function
+    of yours, is known by its name alone: after a change of its code say `--anew`.
     """
     from bench.plan import Job, sweep, tunings
     from bench.raw import Numbers
@@ -156,12 +165,15 @@ def run(
         "weights": weights,
     }
     given = {name: value for name, value in settings.items() if value not in (None, ())}
+    counts = _shots(shots)
+    if set(counts) == {"0"}:
+        _refuse_tuning({"tune": tune, "unit": unit, "seeds": seeds, "trainings": trainings})
     tuning = tunings(
-        _shots(shots),
+        counts,
         words(tune) or [CHEAPEST],
-        unit=unit.value,
-        draw_seeds=range(seeds),
-        train_seeds=range(trainings),
+        unit=(unit or Unit.IMAGES).value,
+        draw_seeds=range(seeds or 1),
+        train_seeds=range(trainings or 1),
     )
     jobs = [
         job
@@ -185,6 +197,12 @@ def run(
             print_rows(rows, table_format)
         return
     _refuse_hopeless(planned)
+    done = store.finished(item.key for item in planned)
+    if anew:
+        for key in done:
+            store.forget(key)
+        done = frozenset()
+    _announce(planned, planned.without(done), results, quiet=quiet)
     failures, records = _execute(
         planned, place, store, _executor(executor, device), fail_fast=fail_fast, quiet=quiet
     )
@@ -254,7 +272,7 @@ def _template(job: "type[Job]", member: "Member", given: Mapping[str, object]) -
         "tasks": member.tasks,
     }
     of_suite = {name: value for name, value in stated.items() if value not in (None, ())}
-    origins: dict[str, Origin] = dict.fromkeys(of_suite, Origin.SPEC)
+    origins: dict[str, Origin] = dict.fromkeys(of_suite, Origin.SUITE)
     origins |= dict.fromkeys((*given, "model", "dataset"), Origin.COMMAND_LINE)
     values = {"model": "", "dataset": "", **of_suite, **given, "origins": origins}
     return job.model_validate(values)
@@ -278,8 +296,29 @@ def _shots(asked: str) -> list[str]:
     return [count if count == "all" else str(int(count)) for count in counts]
 
 
+def _refuse_tuning(options: Mapping[str, object]) -> None:
+    """Say of options about tuning that nothing is tuned."""
+    for name, value in options.items():
+        if value:
+            raise UsageError(
+                f"--{name} says how models are tuned, and with 0 shots none is: give --shots too, "
+                "as in --shots 5."
+            )
+
+
+def _announce(planned: "Plan", left: "Plan", results: Path, *, quiet: bool) -> None:
+    """Say how much there is, and how much of it is only read."""
+    count = len(planned)
+    said = f"{count} job{'s' * (count != 1)}, {planned.images} images"
+    if done := count - len(left):
+        said += f"; {done} done before and only read (--anew does it again)"
+    note(f"{said}; results in {results}", quiet=quiet)
+    for name, twin in dict.fromkeys((i.job.called, twin) for i in planned for twin in i.twins):
+        note(f"{twin} has the weights of {name}: one run, called {name}.", quiet=quiet)
+
+
 def _plan_rows(planned: "Plan", store: "Store") -> list[dict[str, object]]:
-    done = store.keys()
+    done = store.finished(item.key for item in planned)
     return [
         {
             "job": item.job.title,
@@ -337,9 +376,9 @@ def _execute(
     from bench.executors import execute
     from bench.workplace import run_job
 
-    note(f"{len(planned)} jobs, {planned.images} images; results in {place.results}", quiet=quiet)
     failures: list[Failure] = []
     records: list[Record] = []
+    known: dict[tuple[str, str], str] = {}
     show = Shown(quiet, place.results)
     events = execute(planned, partial(run_job, place), executor, store, fail_fast=fail_fast)
     with show, heard(quiet):
@@ -347,8 +386,16 @@ def _execute(
             show.event(event)
             if isinstance(event, Finished):
                 records.append(event.record)
+                if event.record.model.name != event.job.called:
+                    known[event.job.called, event.record.model.name] = event.record.key
             elif isinstance(event, Failed):
                 failures.append(event.failure)
+    for (name, before), key in known.items():
+        note(
+            f"{name} has the weights of {before}, which was run before: shown under that name, as "
+            f"run {key} is. --anew runs it under this one.",
+            quiet=quiet,
+        )
     return failures, records
 
 

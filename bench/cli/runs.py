@@ -41,8 +41,15 @@ def runs_named(name: str, store: "Store", dataset: str | None = None) -> "list[R
 
 def listed(records: "Sequence[Record]") -> str:
     """Several runs in a line, each with what tells it from the others."""
-    return ", ".join(
-        f"{r.key[:8]} ({r.model.name} on {r.dataset.name}, {r.dataset.split}, "
-        f"protocol {r.protocol.name})"
-        for r in records
-    )
+    return ", ".join(f"{record.key[:8]} ({_said(record)})" for record in records)
+
+
+def _said(record: "Record") -> str:
+    said = [f"{record.model.name} on {record.dataset.name}", record.dataset.split or ""]
+    said.append(f"protocol {record.protocol.name}")
+    if tuning := record.tuning:
+        said.append(f"{tuning.shots}-shot {tuning.strategy}")
+        said.append(f"draw {tuning.draw_seed}, seed {tuning.train_seed}")
+    if record.images and record.images.limit is not None:
+        said.append(f"first {record.images.limit} images")
+    return ", ".join(part for part in said if part)

@@ -364,9 +364,20 @@ def _repeats(whole: pd.DataFrame, asked: pd.DataFrame) -> list[str]:
 
 
 def _replaced(asked: pd.DataFrame, latest: pd.DataFrame) -> list[str]:
-    """A note on runs that a later one of the same system replaced."""
-    older = asked["run"].nunique() - latest["run"].nunique()
-    return [f"Left out: {older} older run(s) of a system that was run again."] if older else []
+    """Notes on runs that a later one of the same system replaced, on the same files or others."""
+    older = asked[~asked["run"].isin(latest["run"])].drop_duplicates("run")
+    shown = latest.drop_duplicates([*SYSTEM, *SEEDS, "split", "dataset"])
+    both = older.merge(
+        shown, on=[*SYSTEM, *SEEDS, "split", "dataset"], how="left", suffixes=("", " shown")
+    )
+    other = both["fingerprint"] != both["fingerprint shown"]
+    notes = [
+        f"Left out: run {row.run} of {row.model} on other files called {row.dataset} "
+        f"({row.split}): of one name the last run counts. Two folders need two names."
+        for row in both[other].itertuples()
+    ]
+    same = int((~other).sum())
+    return notes + ([f"Left out: {same} older run(s) of a system that was run again."] * bool(same))
 
 
 def _other_files(latest: pd.DataFrame) -> list[str]:

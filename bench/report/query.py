@@ -172,7 +172,7 @@ def _table(group: str, long: pd.DataFrame, about: Shown, query: Query, shelf: Sh
         columns=tuple(labels),
         mean_of=[name for name in about.mean_of if not query.scores or name in query.scores],
         means=() if query.by else about.means,
-        sort_by=_sorting(query.sort, long, labels),
+        sort_by=_sorting(query, long, labels),
     )
     return leaderboard_table(
         board,
@@ -199,22 +199,21 @@ def _title(group: str, query: Query) -> str:
     return group
 
 
-def _sorting(
-    word: str | None, long: pd.DataFrame, labels: dict[Column, str]
-) -> str | Column | None:
-    """The column, or the score, that a word means.
+def _sorting(query: Query, long: pd.DataFrame, labels: dict[Column, str]) -> str | Column | None:
+    """The column of the table, or the score, that the query's word means.
 
     Raises:
         UnknownName: none.
     """
+    word = query.sort
     if word is None or word == SUITE:
         return None
+    wanted = long["score"].isin(query.scores) if query.scores else long["headline"].astype(bool)
+    found = long[wanted][COLUMN].drop_duplicates().to_numpy().tolist()
+    shown: list[Column] = [*labels] or [tuple(column) for column in found]
     known: dict[str, str | Column] = {}
-    columns: list[Column] = [tuple(c) for c in long[COLUMN].drop_duplicates().to_numpy().tolist()]
-    heads = long[long["headline"].astype(bool)][COLUMN].drop_duplicates().to_numpy().tolist()
-    for column in map(tuple, reversed(heads)):
+    for column in reversed(shown):
         known[column[0]] = column
-    for column in labels or columns:
         known[f"{column[0]} {column[2]}"] = column
         known[column[2]] = column[2]
     known |= {label: column for column, label in labels.items()}

@@ -16,12 +16,12 @@ from page_world import INSTANCES, LABELS, all_records, page_of, run_all, run_one
 from typer.testing import CliRunner
 
 from bench.cli import build_app
+from bench.command import command
 from bench.record import Origin, Setting
 from bench.report.page import compose, confusion, render
 from bench.report.page.curves import HEIGHT, WIDTH, few_shot_figures
 from bench.report.page.gallery import PICTURES, room
 from bench.report.page.labels import labels
-from bench.report.page.provenance import command
 from bench.report.page.scores import CELLS, class_table
 from bench.store import Store
 from bench.types import Instances, Mask, Panoptic, Segment, TrueInstance, TrueInstances
@@ -248,6 +248,33 @@ def test_runs_on_one_dataset_have_names_of_their_own(page_store):
         assert len(set(of_dataset)) == len(of_dataset)
     twin = records[0].model_copy(update={"key": "another"})
     assert len(set(labels([records[0], twin]).values())) == 2
+
+
+def test_a_command_asks_what_a_suite_asked_and_another_card_where_one_is_wanted(page_store):
+    record = page_store.records()[0]
+    settings = {
+        **record.settings,
+        "dataset": Setting(value="shapes-pairs", origin=Origin.COMMAND_LINE),
+        "split": Setting(value="unseen", origin=Origin.SUITE),
+        "protocol": Setting(value="native", origin=Origin.COMMAND_LINE),
+        "weights": Setting(value="a b.pt", origin=Origin.COMMAND_LINE),
+    }
+    asked = command(record.model_copy(update={"settings": settings}), protocol="bench")
+    words = shlex.split(asked)
+    assert words[words.index("--split") + 1] == "unseen"
+    assert words[words.index("--weights") + 1] == "a b.pt"
+    assert (words.count("--protocol"), words[-1]) == (1, "bench")
+
+
+def test_a_rescored_run_is_made_again_with_what_was_changed_of_its_card(page_store):
+    record = page_store.records()[0]
+    name = 'native, panoptic.overlap_threshold=0.5, templates=["a, b"]'
+    card = record.protocol.model_copy(update={"name": name})
+    made = record.provenance.model_copy(update={"rescored_from": "0123"})
+    rescored = record.model_copy(update={"protocol": card, "provenance": made})
+    words = shlex.split(command(rescored))
+    assert words[:5] == ["bench", "rescore", "0123", "--protocol", "native"]
+    assert words[5:] == ["--set", "panoptic.overlap_threshold=0.5", "--set", 'templates=["a, b"]']
 
 
 def test_a_command_asks_what_was_asked(page_store):

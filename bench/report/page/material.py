@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bench import tasks
+from bench.command import command
 from bench.data.dataset import Dataset
 from bench.errors import BenchError
 from bench.outcome import ImageOutcome
 from bench.protocol import Protocol
 from bench.raw import RawAnswers, question_name
 from bench.record import Record
-from bench.report.page.provenance import command
 from bench.rescore import card_of, dataset_of
 from bench.store import Store
 from bench.tasks import Question

@@ -1,12 +1,12 @@
 """Where numbers come from: the rules and the record of every run on a page."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from bench.record import Origin, Record
+from bench.command import command
+from bench.record import Record
 
 
 @dataclass(frozen=True)
@@ -93,46 +93,3 @@ def _said(value: JsonValue) -> str:
     if isinstance(value, list):
         return ", ".join(map(_said, value))
     return str(value)
-
-
-def command(record: Record, *, keep_raw: bool = False) -> str:
-    """The command line that runs a record's job again, from its settings.
-
-    With `keep_raw` it keeps the raw answers; of a rescored run it is then the run before it.
-    """
-    asked = {name: setting for name, setting in record.settings.items() if setting.value}
-    source = record.provenance.rescored_from if record.provenance else None
-    if source is not None and not keep_raw:
-        return shlex.join(["bench", "rescore", source, "--protocol", record.protocol.name])
-    words = ["bench", "run", _value(record, "dataset", record.dataset.name)]
-    words += ["--model", _value(record, "model", record.model.name)]
-    for name, setting in asked.items():
-        if name in _OPTIONS and setting.origin is Origin.COMMAND_LINE and setting.value:
-            if source is not None and name == "protocol":
-                continue  # the answers came from a run under another card
-            values = setting.value if isinstance(setting.value, list) else [setting.value]
-            for value in values:
-                if (name, value) != ("precision", "float32"):
-                    words += [_OPTIONS[name], str(value)]
-    if tuning := record.tuning:
-        words += ["--shots", tuning.shots, "--tune", tuning.strategy]
-        words += ["--unit", tuning.unit] if tuning.unit != "images" else []
-        words += ["--seeds", str(tuning.draw_seed + 1)] if tuning.draw_seed else []
-    return shlex.join([*words, *(["--keep-raw"] if keep_raw else [])])
-
-
-_OPTIONS = {
-    "split": "--split",
-    "protocol": "--protocol",
-    "vocabulary": "--vocabulary",
-    "tasks": "--task",
-    "limit": "--limit",
-    "precision": "--precision",
-    "weights": "--weights",
-}
-"""The options of `bench run` by the setting they make."""
-
-
-def _value(record: Record, name: str, default: str) -> str:
-    setting = record.settings.get(name)
-    return default if setting is None or setting.value is None else str(setting.value)
