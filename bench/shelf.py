@@ -24,7 +24,7 @@ from bench.stats import (
     record_intervals,
     resampled,
 )
-from bench.store import Store
+from bench.store import Store, explained
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,9 @@ class Shelf:
         Raises:
             StoreError: the folder cannot be written to.
         """
+        with explained(folder / "records.jsonl", "--export"):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "records.jsonl").touch()
         chosen = [r for r in records if r.key in self._kept and not r.partial]
         there, new = Store(folder), {_asked(record) for record in chosen}
         kept = [record for record in there.records() if _asked(record) not in new]

@@ -371,7 +371,7 @@ def write(path: Path, files: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
         StoreError: it cannot be written.
     """
     beside = path.with_name(path.name + ".new")
-    with explained(path):
+    with explained(path, "--out"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as file:
             for name, rows in files.items():

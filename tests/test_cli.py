@@ -307,6 +307,13 @@ def test_a_table_has_what_was_run_and_leaves_partial_runs_out(bench):
     assert "| colour |" in shown
 
 
+def test_a_results_folder_that_is_not_there_is_said(bench):
+    result = bench("table", "shapes", "--results", "typo")
+    assert result.exit_code == 0
+    assert "There is no results folder at typo." in result.stderr
+    assert "no results folder" not in bench("table", "shapes").stderr
+
+
 def test_lists_hold_the_shipped_things(bench):
     names = {row["name"] for row in json.loads(bench("list", "datasets", "--json").stdout)}
     assert {"shapes", "coco", "ade20k-150"} <= names

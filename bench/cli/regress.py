@@ -18,7 +18,7 @@ from bench.cli.options import (
 )
 from bench.cli.points import percent, points
 from bench.cli.progress import progress
-from bench.report.table import Format, Row, Table
+from bench.report.table import Format, Row, Table, stacked
 
 if TYPE_CHECKING:
     from bench.regression.gate import Decision
@@ -94,12 +94,21 @@ def regress(
     if as_json:
         print_json(as_plain(decision))
     else:
-        stages_table(decision).show(table_format)
-        if decision.scores:
-            scores_table(decision).show(table_format)
+        _show(decision, table_format, quiet=quiet)
     if decision.error is not None:
         raise decision.error
-    if not as_json and not quiet:
+
+
+def _show(decision: "Decision", to: Format, *, quiet: bool) -> None:
+    """Print both tables, for programs as one; the sentence below is for people."""
+    tables = [("stages", stages_table(decision))]
+    tables += [("scores", scores_table(decision))] if decision.scores else []
+    if to in (Format.CSV, Format.JSON):
+        stacked(tables, "check").show(to)
+        return
+    for _, table in tables:
+        table.show(to)
+    if decision.error is None and not quiet:
         print(decision.sentence)
 
 

@@ -106,6 +106,9 @@ def table(
 
         note(f"{renew(update)} tables in {update}", quiet=quiet)
         return
+    for folder in (*([results] if own else []), *(also or ())):
+        if folder != RESULTS_DEFAULT and not folder.exists():
+            note(f"There is no results folder at {folder}.", quiet=quiet)
     shelf = _shelf(results if own else None, also or (), shipped=shipped, published=published)
     if layout is not Layout.LEADERBOARD:
         show_layout(

@@ -35,7 +35,7 @@ def junit(decision: Decision) -> str:
 
 def write(decision: Decision, path: Path) -> None:
     """Put it in a file."""
-    with explained(path):
+    with explained(path, "--junit"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(junit(decision), encoding="utf-8")
 

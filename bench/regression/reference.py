@@ -84,7 +84,7 @@ class Reference(Kept):
     def write(self, path: Path) -> None:
         """Keep it as a file; an older one of that name is replaced."""
         content = json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
-        with explained(path):
+        with explained(path, "--out"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content + "\n", encoding="utf-8")
 

@@ -148,6 +148,6 @@ def write(figure: "Figure", path: Path) -> None:
         StoreError: it cannot be written.
     """
     unstated = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    with explained(path), applied():
+    with explained(path, "--out or --figures"), applied():
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, dpi=DPI, metadata=unstated[path.suffix])

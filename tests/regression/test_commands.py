@@ -1,5 +1,7 @@
 """`bench baseline`, `bench regress` and `pytest --bench-regress` as a person meets them."""
 
+import csv
+import io
 import json
 import re
 import subprocess
@@ -159,6 +161,22 @@ def test_junit_has_a_case_for_every_stage_and_score(bench, kept, tmp_path):
     names = [case.get("name") for case in suite.iter("testcase")]
     assert names == [*SEEN, "panoptic PQ", "instance AP", "semantic mIoU"]
     assert (suite.get("tests"), suite.get("failures")) == ("7", "0")
+
+
+@pytest.mark.parametrize("format", ["csv", "json"])
+def test_for_programs_it_is_one_table(bench, kept, format):
+    result = bench("regress", "--against", "plain", "--format", format)
+    read = csv.DictReader(io.StringIO(result.stdout))
+    rows = json.loads(result.stdout)["rows"] if format == "json" else list(read)
+    assert [row["check"] for row in rows] == ["stages"] * len(SEEN) + ["scores"] * 3
+    assert {row["score"] for row in rows[-3:]} == {"PQ", "AP", "mIoU"}
+
+
+def test_junit_where_nothing_can_be_written_names_its_option(bench, kept, tmp_path):
+    (tmp_path / "file").touch()
+    result = bench("regress", "--against", "plain", "--junit", str(tmp_path / "file" / "gate.xml"))
+    assert result.exit_code == 3
+    assert "--junit" in result.stderr
 
 
 def test_junit_says_what_failed(bench, kept, tmp_path):
