@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -68,15 +69,28 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch):
     assert names["sample"].image.shape == (128, 128, 3)
 
 
-def test_every_command_in_the_readme_is_understood(bench):
-    lines = [line for block in blocks("console") for line in block.splitlines()]
-    commands = [shlex.split(line.lstrip("$ "), comments=True) for line in lines]
-    words = [command[1:] for command in commands if command[:1] == ["bench"]]
-    assert len(words) >= 3
-    for name, *rest in words:
-        options = [word for word in rest if word.startswith("--")]
-        known = bench(name, "--help").stdout
-        assert [option for option in options if option not in known] == []
+def commands(page: Path) -> Iterator[list[str]]:
+    """Every command of bench on a page, in its words: in a block, or between backticks."""
+    text = page.read_text()
+    for words in (
+        *re.findall(r"`(bench [^`\n]+)`", text),
+        *re.findall(r"^(?:\$ |    (?:\$ )?)(bench .+)$", text, re.MULTILINE),
+    ):
+        yield shlex.split(words.rstrip("\\"), comments=True)[1:]
+
+
+def test_every_command_in_the_docs_has_the_options_that_stand_there(bench):
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    found = [(page, words) for page in pages for words in commands(page)]
+    assert len(found) > 100
+    groups = ("data", "models")
+    help_of: dict[tuple[str, ...], str] = {}
+    for page, words in found:
+        name = tuple(words[: 2 if words[0] in groups else 1])
+        if name not in help_of:
+            help_of[name] = bench(*name, "--help").stdout
+        options = [word for word in words if word.startswith("--") and word != "--help"]
+        assert [o for o in options if o not in help_of[name]] == [], (page.name, words)
 
 
 def test_exit_codes_are_as_documented():
