@@ -16,9 +16,10 @@ only where the weights are meant to be the same ones, in whatever format.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from bench import tasks
-from bench.errors import BenchError, DataError, GateFailed, GateUndecided, UnknownName
+from bench import catalog, tasks
+from bench.errors import BenchError, DataError, DataMissing, GateFailed, GateUndecided, UnknownName
 from bench.execute import Assignment
 from bench.outcome import ImageOutcome
 from bench.plan import Job
@@ -123,6 +124,7 @@ class Gate:
         scores: list[ScoreCheck] = []
         stages: list[StageCheck] = []
         for part in self.reference.parts:
+            self._check_there(part.job.dataset)
             assignment = self.place.assign(self._job(part), self.device)
             found = self._part(part, assignment, seen)
             scores += found[0]
@@ -155,6 +157,16 @@ class Gate:
         )
         counted = [check for check in stages if check.stage == "metric" and check.settings]
         return [*self._scores(part, assignment, outcomes, comparable=not counted)], stages
+
+    def _check_there(self, dataset: str) -> None:
+        """Say of a folder of one's own that it is not where the reference had it."""
+        if dataset in catalog.datasets(self.place.specs) or Path(dataset).exists():
+            return
+        raise DataMissing(
+            f"The reference '{self.reference.name}' asks about '{dataset}', and there is no "
+            f"dataset or folder of that name here, in {Path.cwd()}. Run this where `bench run` "
+            "was run, or give --specs if it is a dataset of a spec of yours."
+        )
 
     def _job(self, part: Part) -> Job:
         """What the reference's run was asked for, of the model in question."""

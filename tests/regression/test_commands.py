@@ -137,6 +137,19 @@ def test_a_changed_card_fails_with_5_and_is_named(bench, kept, tmp_path):
     assert "object_mask_threshold was 0.123 and is" in result.stderr
 
 
+def test_a_folder_of_ones_own_that_is_not_here_is_said_with_where_here_is(bench, kept, tmp_path):
+    path = altered(
+        kept,
+        tmp_path / "own.json",
+        '"dataset":{"value":"shapes-colours"',
+        '"dataset":{"value":"my-export"',
+    )
+    result = bench("regress", "--against", path)
+    assert result.exit_code == 3
+    assert "asks about 'my-export'" in result.stderr
+    assert str(Path.cwd()) in result.stderr
+
+
 @pytest.mark.parametrize("name", ["a/b", "../evil", "", ".hidden"])
 def test_a_reference_is_called_by_what_a_file_can_be_called_by(bench, folder, name):
     result = bench("baseline", "colour", "--dataset", "shapes-colours", "--name", name)
