@@ -1,6 +1,6 @@
 """`bench run`: models on suites, datasets or folders, to records and a table."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.cli.asked import cards, members, shot_counts, template, told_apart
 from bench.cli.options import (
     DATA_DEFAULT,
     RESULTS_DEFAULT,
@@ -22,14 +23,13 @@ from bench.cli.options import (
     words,
 )
 from bench.cli.progress import Shown, heard
-from bench.errors import JobsFailed, UnknownName, UsageError
+from bench.errors import JobsFailed, UsageError
 from bench.report.table import Format
 
 if TYPE_CHECKING:
     from bench.executors import Executor
-    from bench.plan import Job, Plan
+    from bench.plan import Plan
     from bench.record import Record
-    from bench.spec import Member
     from bench.store import Failure, Store
     from bench.workplace import Workplace
 
@@ -145,13 +145,13 @@ def run(
     known by their contents: data, weights, words and rules. What has no weights, such as a function
     of yours, is known by its name alone: after a change of its code say `--anew`.
     """
-    from bench.plan import Job, sweep, tunings
+    from bench.plan import sweep, tunings
     from bench.raw import Numbers
     from bench.store import Store
     from bench.workplace import Workplace
 
     search = tuple(specs or ())
-    targets, models = _told_apart(targets or [], model or [], search)
+    targets, models = told_apart(targets or [], model or [], search)
     if raw_numbers is not None and not keep_raw:
         raise UsageError("--raw-numbers says how --keep-raw keeps answers: give that too.")
     numbers = Numbers((raw_numbers or RawNumbers.EXACT).value) if keep_raw else None
@@ -165,7 +165,7 @@ def run(
         "weights": weights,
     }
     given = {name: value for name, value in settings.items() if value not in (None, ())}
-    counts = _shots(shots)
+    counts = shot_counts(shots)
     if set(counts) == {"0"}:
         _refuse_tuning({"tune": tune, "unit": unit, "seeds": seeds, "trainings": trainings})
     tuning = tunings(
@@ -177,12 +177,12 @@ def run(
     )
     jobs = [
         job
-        for member in _members(targets, search)
-        for card in _cards(protocol)
+        for member in members(targets, search)
+        for card in cards(protocol)
         for job in sweep(
             models,
             [member.dataset],
-            template=_template(Job, member, given | card),
+            template=template(member, given | card),
             tunings=tuning,
         )
     ]
@@ -214,86 +214,7 @@ def run(
         )
 
 
-# --- from words to jobs --------------------------------------------------------------------------
-
-
-def _told_apart(
-    targets: list[str], models: list[str], search: Sequence[Path]
-) -> tuple[list[str], list[str]]:
-    """Targets and models; `--model A shapes` without a target before it means shapes is one."""
-    from bench import catalog
-
-    models = list(words(models))
-    if not models:
-        raise UsageError("Say which model to run: --model NAME. `bench list models` has the names.")
-    if targets:
-        return targets, models
-    known = {*catalog.datasets(search), *catalog.suites(search)}
-    as_targets = [
-        name
-        for name in models[1:]
-        if name in known or (Path(name).is_dir() and not any(Path(name).glob("*.safetensors")))
-    ]
-    models = [name for name in models if name not in as_targets]
-    if not as_targets:
-        raise UsageError(
-            "Say what to run on: a suite, a dataset or a folder, as in "
-            f"`bench run shapes --model {models[0]}`. `bench list datasets` has the names."
-        )
-    return as_targets, models
-
-
-def _members(targets: Sequence[str], search: Sequence[Path]) -> Iterator["Member"]:
-    """The datasets to run on, each as a suite states it."""
-    from bench import catalog
-    from bench.spec import Member
-
-    datasets, suites = catalog.datasets(search), catalog.suites(search)
-    for target in targets:
-        if target in suites:
-            suite = catalog.suite(target, search)
-            for member in suite.members:
-                card = member.protocol or suite.protocol
-                yield member.model_copy(update={"protocol": card})
-        elif target in datasets or Path(target).exists() or "/" in target:
-            yield Member(dataset=target)
-        else:
-            raise UnknownName("dataset or suite", target, {*datasets, *suites})
-
-
-def _template(job: "type[Job]", member: "Member", given: Mapping[str, object]) -> "Job":
-    """What all jobs of a member share, and who decided it: the command line before the suite."""
-    from bench.record import Origin
-
-    stated = {
-        "split": member.split,
-        "protocol": member.protocol,
-        "vocabulary": member.vocabulary,
-        "tasks": member.tasks,
-    }
-    of_suite = {name: value for name, value in stated.items() if value not in (None, ())}
-    origins: dict[str, Origin] = dict.fromkeys(of_suite, Origin.SUITE)
-    origins |= dict.fromkeys((*given, "model", "dataset"), Origin.COMMAND_LINE)
-    values = {"model": "", "dataset": "", **of_suite, **given, "origins": origins}
-    return job.model_validate(values)
-
-
-def _cards(options: Sequence[str] | None) -> list[dict[str, object]]:
-    """The setting of each protocol card that is named; one without any where none is."""
-    return [{"protocol": name} for name in dict.fromkeys(words(options))] or [{}]
-
-
-def _shots(asked: str) -> list[str]:
-    """The counts of `--shots`, checked."""
-    counts = list(words([asked]))
-    for count in counts:
-        if count != "all" and not count.isdigit():
-            raise UsageError(
-                f"--shots takes whole numbers or 'all', as in 0,1,5,all; not '{count}'."
-            )
-    if not counts:
-        raise UsageError("--shots is empty; 0 is zero-shot.")
-    return [count if count == "all" else str(int(count)) for count in counts]
+# --- before anything runs -------------------------------------------------------------------------
 
 
 def _refuse_tuning(options: Mapping[str, object]) -> None:

@@ -1,8 +1,7 @@
 """What a training step is given: images of one size, and what is known of them.
 
-Three types of batch, by what is known. A step is a tuple of batches, each with a pass of its own
-through the network: a `SegmentationBatch` and a `PairBatch` as released, or one `SceneBatch` whose
-images come with everything. Which classes are asked about, which phrases and nouns, and in which
+Two types of batch, by what is known. A step is a tuple of batches, each with a pass of its own
+through the network. Which classes are asked about, which phrases and nouns, and in which
 templates, is drawn where batches are made; here all texts are as the text encoder reads them.
 """
 
@@ -65,6 +64,10 @@ class Phrases:
         if len(self.concepts) != len(self.masks):
             raise ValueError(f"{len(self.concepts)} phrases but {len(self.masks)} masks of them")
 
+    def to(self, device: torch.device) -> "Phrases":
+        """The same phrases with their masks on a device."""
+        return replace(self, masks=self.masks.to(device, non_blocking=True))
+
 
 @dataclass(frozen=True)
 class SegmentationBatch:
@@ -96,52 +99,34 @@ class SegmentationBatch:
             self,
             images=self.images.to(device, non_blocking=True),
             objects=tuple(of.to(device) for of in self.objects),
-            phrases=tuple(
-                replace(of, masks=of.masks.to(device, non_blocking=True)) for of in self.phrases
-            ),
+            phrases=tuple(of.to(device) for of in self.phrases),
         )
 
 
 @dataclass(frozen=True)
 class PairBatch:
-    """Images with a caption each: image-text pairs."""
+    """Images with a caption each: image-text pairs; some say what their phrases point at."""
 
     images: UInt8[Tensor, "batch height width 3"]
     captions: tuple[str, ...]
+    phrases: tuple[Phrases, ...] = ()
+    """One an image; or none at all."""
 
     def __post_init__(self) -> None:
         _check_count("captions", self.captions, self.images)
+        if self.phrases:
+            _check_count("phrases", self.phrases, self.images)
 
     def to(self, device: torch.device) -> "PairBatch":
-        """The same batch with its images on a device."""
-        return replace(self, images=self.images.to(device, non_blocking=True))
-
-
-@dataclass(frozen=True)
-class SceneBatch:
-    """Images that come with everything, so that one pass trains every objective.
-
-    Possible because the objects and the image query see no text: what they answer is the same
-    whichever groups are beside them.
-    """
-
-    segmentation: SegmentationBatch
-    captions: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        _check_count("captions", self.captions, self.segmentation.images)
-
-    @property
-    def images(self) -> UInt8[Tensor, "batch height width 3"]:
-        """The images."""
-        return self.segmentation.images
-
-    def to(self, device: torch.device) -> "SceneBatch":
         """The same batch with its tensors on a device."""
-        return replace(self, segmentation=self.segmentation.to(device))
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=True),
+            phrases=tuple(of.to(device) for of in self.phrases),
+        )
 
 
-Batch = SegmentationBatch | PairBatch | SceneBatch
+Batch = SegmentationBatch | PairBatch
 
 
 def _check_count(what: str, found: tuple[object, ...], images: Tensor) -> None:

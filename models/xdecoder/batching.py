@@ -18,7 +18,6 @@ from models.xdecoder.batch import (
     PairBatch,
     Phrases,
     PhraseSource,
-    SceneBatch,
     SegmentationBatch,
 )
 from models.xdecoder.crops import CropBatch
@@ -69,10 +68,7 @@ class Segmented:
         """
         most = int(chance.integers(1, self.phrases + 1))
         if example.phrases:
-            chosen = [example.phrases[i] for i in _some(len(example.phrases), most, chance)]
-            texts = [_one(pointed.texts, chance).lower() for pointed in chosen]
-            masks = torch.from_numpy(np.stack([pointed.mask for pointed in chosen]))
-            return Phrases(tuple(Concept(text, text) for text in texts), masks)
+            return _written(example, most, chance)
         present = np.unique(objects.labels.numpy())
         which = np.isin(objects.labels.numpy(), present[_some(len(present), most, chance)])
         return Phrases(
@@ -84,22 +80,22 @@ class Segmented:
 
 @dataclass(frozen=True)
 class Paired:
-    """Images with a caption each, one of those they have."""
+    """Images with a caption each, one of those they have; and phrases about them, if wanted."""
+
+    phrases: int = 0
+    """At most so many phrases an image, a random number from 1; 0: captions alone."""
+
+    def __post_init__(self) -> None:
+        if self.phrases < 0:
+            raise ValueError(f"an image has 0 phrases or more, not {self.phrases}")
 
     def __call__(self, data: Examples, chance: np.random.Generator) -> PairBatch:
         """See `bench.recipe.Batching`."""
-        return PairBatch(_stacked(data), _captions(data, chance))
-
-
-@dataclass(frozen=True)
-class Everything:
-    """Images that come with segments, phrases and captions: one pass trains every objective."""
-
-    segmented: Segmented = Segmented()
-
-    def __call__(self, data: Examples, chance: np.random.Generator) -> SceneBatch:
-        """See `bench.recipe.Batching`."""
-        return SceneBatch(self.segmented(data, chance), _captions(data, chance))
+        spoken = (
+            _written(example, int(chance.integers(1, self.phrases + 1)), chance)
+            for example in (data.examples if self.phrases else ())
+        )
+        return PairBatch(_stacked(data), _captions(data, chance), tuple(spoken))
 
 
 @dataclass(frozen=True)
@@ -113,6 +109,15 @@ class Crops:
             data.vocabularies,
             torch.from_numpy(data.labels),
         )
+
+
+def _written(example: Example, most: int, chance: np.random.Generator) -> Phrases:
+    """Some of the phrases that were written about an image, and what each points at."""
+    chosen = [example.phrases[i] for i in _some(len(example.phrases), most, chance)]
+    texts = [_one(pointed.texts, chance).lower() for pointed in chosen]
+    nothing = np.zeros((0, *example.image.shape[:2]), bool)
+    masks = np.stack([pointed.mask for pointed in chosen]) if chosen else nothing
+    return Phrases(tuple(Concept(text, text) for text in texts), torch.from_numpy(masks))
 
 
 def _nouns(

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from models.xdecoder.batch import Batch, PairBatch, SceneBatch, SegmentationBatch
+from models.xdecoder.batch import Batch, PairBatch, Phrases, SegmentationBatch
 from models.xdecoder.forward_pass import ForwardPass, LayerLosses
 from models.xdecoder.gather import Alone, Gather
 from models.xdecoder.groups import Layout, Layouts
@@ -77,9 +77,10 @@ class Objectives:
 
     def _losses(self, model: Network, batch: Batch, draw: Draw, gather: Gather) -> LayerLosses:
         """The losses of one batch, by name."""
-        segmentation, captions = _contents(batch)
+        segmentation, captions, phrases = _contents(batch)
         weights = self.supervision.weights
-        phrases = segmentation.phrases if segmentation and weights.refers else ()
+        if not weights.refers:
+            phrases = ()
         spoken = CaptionTexts.read(model, captions) if captions else None
         asked = None
         if any(p.concepts for p in phrases):
@@ -117,15 +118,15 @@ class Objectives:
         return values
 
 
-def _contents(batch: Batch) -> tuple[SegmentationBatch | None, tuple[str, ...]]:
-    """The segments and the captions that a batch comes with."""
+def _contents(
+    batch: Batch,
+) -> tuple[SegmentationBatch | None, tuple[str, ...], tuple[Phrases, ...]]:
+    """The segments, the captions and the phrases that a batch comes with."""
     match batch:
         case SegmentationBatch():
-            return batch, ()
+            return batch, (), batch.phrases
         case PairBatch():
-            return None, batch.captions
-        case SceneBatch():
-            return batch.segmentation, batch.captions
+            return None, batch.captions, batch.phrases
 
 
 def _layout(layouts: Layouts, texts: Mapping[str, Text]) -> Layout:

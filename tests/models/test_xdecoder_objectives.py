@@ -14,7 +14,6 @@ from models.xdecoder.batch import (
     PairBatch,
     Phrases,
     PhraseSource,
-    SceneBatch,
     SegmentationBatch,
 )
 from models.xdecoder.objectives import Losses, Objectives
@@ -54,6 +53,10 @@ SEGMENTS = SegmentationBatch(
     nouns=(concepts("star", "sand"), concepts("ring")),
 )
 CAPTIONS = ("a red star on sand", "a ring")
+EVERYTHING = (
+    replace(SEGMENTS, phrases=()),
+    PairBatch(SEGMENTS.images, CAPTIONS, SEGMENTS.phrases),
+)
 NO_OBJECTS = Objects(masks(), torch.zeros(0, dtype=torch.long))
 NO_PHRASES = Phrases((), masks())
 
@@ -87,10 +90,10 @@ def test_the_total_is_the_sum_of_the_parts_by_their_weights() -> None:
     torch.testing.assert_close(found.total.item(), expected, rtol=1e-5, atol=0)
 
 
-def test_one_pass_over_scenes_equals_one_of_segments_and_one_of_pairs() -> None:
-    together = losses(SceneBatch(SEGMENTS, CAPTIONS))
-    apart = losses(SEGMENTS, PairBatch(SEGMENTS.images, CAPTIONS))
-    assert values(together) == pytest.approx(values(apart), rel=1e-4, abs=1e-5)
+def test_phrases_teach_the_same_beside_segments_and_beside_captions() -> None:
+    beside_segments = losses(SEGMENTS, PairBatch(SEGMENTS.images, CAPTIONS))
+    beside_captions = losses(*EVERYTHING)
+    assert values(beside_captions) == pytest.approx(values(beside_segments), rel=1e-4, abs=1e-5)
 
 
 def test_the_order_of_segments_and_phrases_does_not_matter() -> None:
@@ -140,7 +143,7 @@ def test_every_weight_of_the_network_is_taught(mixed: bool) -> None:
     model = tiny()
     model.zero_grad()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
-        found = losses(SceneBatch(SEGMENTS, CAPTIONS))
+        found = losses(*EVERYTHING)
     found.total.backward()
     untaught = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     model.zero_grad()
@@ -160,16 +163,15 @@ def test_what_weighs_nothing_is_left_out_and_changes_no_other_loss(
     off: tuple[str, ...], gone: str
 ) -> None:
     weights = replace(LossWeights(), **dict.fromkeys(off, 0.0))
-    batch = SceneBatch(SEGMENTS, CAPTIONS)
-    all_of_them = values(losses(batch))
-    others = values(losses(batch, supervision=replace(FEW, weights=weights)))
+    all_of_them = values(losses(*EVERYTHING))
+    others = values(losses(*EVERYTHING, supervision=replace(FEW, weights=weights)))
     kept = {name: value for name, value in all_of_them.items() if not name.startswith(gone)}
     assert others == pytest.approx(kept, rel=1e-4, abs=1e-5)
     assert len(kept) < len(all_of_them)
 
 
 def test_the_paper_has_the_four_losses_it_names() -> None:
-    found = losses(SceneBatch(SEGMENTS, CAPTIONS), supervision=replace(FEW, weights=PAPER))
+    found = losses(*EVERYTHING, supervision=replace(FEW, weights=PAPER))
     assert {name.rsplit("_", 1)[0] for name in found.parts} == {
         *("mask_class", "mask_bce", "mask_dice"),
         *("referred_class", "referred_bce", "referred_dice"),
@@ -179,7 +181,7 @@ def test_the_paper_has_the_four_losses_it_names() -> None:
 
 def test_only_the_top_layers_are_read() -> None:
     top = TopLayers(masks=1, noun=1, referred=2, captioning=1, retrieval=2)
-    found = losses(SceneBatch(SEGMENTS, CAPTIONS), supervision=replace(FEW, top=top))
+    found = losses(*EVERYTHING, supervision=replace(FEW, top=top))
     assert "mask_bce_1" not in found.parts
     assert "referred_bce_1" in found.parts
     assert "referred_bce_2" not in found.parts
@@ -223,10 +225,9 @@ def test_equal_phrases_enter_once_and_share_their_queries() -> None:
 
 
 def test_mixed_precision_gives_nearly_the_same_losses() -> None:
-    batch = SceneBatch(SEGMENTS, CAPTIONS)
-    exact = losses(batch)
+    exact = losses(*EVERYTHING)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = losses(batch)
+        mixed = losses(*EVERYTHING)
     assert mixed.total.dtype == torch.float32
     torch.testing.assert_close(mixed.total, exact.total, rtol=0.05, atol=0)
 
@@ -237,9 +238,11 @@ def test_labels_of_no_class_are_refused() -> None:
         replace(SEGMENTS, objects=objects)
 
 
-def test_an_image_more_than_captions_is_refused() -> None:
+def test_an_image_more_than_captions_or_phrases_is_refused() -> None:
     with pytest.raises(ValueError, match="2 images but captions of 1"):
         PairBatch(SEGMENTS.images, CAPTIONS[:1])
+    with pytest.raises(ValueError, match="2 images but phrases of 1"):
+        PairBatch(SEGMENTS.images, CAPTIONS, SEGMENTS.phrases[:1])
 
 
 def test_nouns_are_read_from_no_more_layers_than_masks() -> None:

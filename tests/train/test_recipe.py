@@ -81,8 +81,8 @@ def test_the_order_of_settings_does_not_matter():
     ],
 )
 def test_what_is_trained_before_has_the_same_model(settings):
-    recipe = changed(RECIPES["nano-phrases"], settings)
-    models = {recipe.model, recipe.before.model, recipe.before.before.model}
+    recipe = changed(RECIPES["nano"], settings)
+    models = {recipe.model, recipe.before.model}
     assert models == {RECIPES["nano"].model.with_queries(51)}
 
 
@@ -163,7 +163,7 @@ def test_the_rate_drops_twice_as_the_paper_says(steps):
 )
 def test_a_number_that_leaves_nothing_to_train_on_is_refused(key, why):
     with pytest.raises(UsageError, match=rf"--set {key}=0: {why}, at least\."):
-        changed(RECIPES["nano-scarce"], {key: "0"})
+        changed(RECIPES["nano"], {key: "0"})
 
 
 @pytest.mark.parametrize("distractors", ["-1", "25"])

@@ -20,7 +20,7 @@ REFUSED = {
         *("supervision.top.captioning=-1", "supervision.top.referred=0", "supervision.top.masks=2"),
         *("supervision.weights.captioning=nan", "supervision.weights.background=-1"),
         *("supervision.weights.image_to_text=2", "supervision.costs.bce=inf", "supervision=x"),
-        *("parts.0.batch=0", "parts.0.batched.segmented.phrases=-1"),
+        *("parts.0.batch=0", "parts.1.batched.phrases=-1"),
         *(
             "model=xdecoder-L",
             "model.decoder=3",
@@ -57,7 +57,7 @@ def test_what_no_training_could_use_is_refused(recipe, setting):
     [
         *("average=0", "optimiser.clip=inf", "optimiser.decay=0", "optimiser.betas=[0,0]"),
         *("supervision.weights.captioning=0", "supervision.importance=0", "supervision.points=1"),
-        *("supervision.oversampling=1", "parts.0.batched.segmented.phrases=0", "seed=0"),
+        *("supervision.oversampling=1", "parts.1.batched.phrases=0", "seed=0"),
         *("supervision.top.masks=100", "model.decoder.queries=2", "schedule.warm_up=0"),
     ],
 )

@@ -1,6 +1,7 @@
 """What `shapes` trains on: everything that is said is true, and nothing unseen is ever named."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from bench.data.shapes.words import words
 from bench.data.shapes.world import DISTRACTORS, HARD, HELD_OUT_DISTRACTORS, STANDARD
 from bench.data.training import open_source
 from bench.recipe import ShapesPool, ShapesScenes
-from models.xdecoder.batching import Asked, Crops, Everything, Paired
+from models.xdecoder.batching import Asked, Crops, Paired, Segmented
 from models.xdecoder.config import WORDS
 from models.xdecoder.crops import CropLearner, CropSupervision
 from models.xdecoder.questions import QuestionLearner
@@ -68,13 +69,31 @@ def test_a_pool_has_so_many_scenes_and_they_come_again():
     assert len({scenes.order(0)[i] for i in range(1000)}) == 1000
 
 
-def test_where_annotations_are_scarce_only_captions_are_without_end():
-    annotated, captioned = RECIPES["nano-scarce"].parts
+def test_segments_are_scarce_and_language_is_without_end():
+    annotated, spoken = RECIPES["nano"].parts
     assert isinstance(annotated.data, ShapesPool)
-    assert isinstance(captioned.batched, Paired)
-    assert not isinstance(captioned.data, ShapesPool)
-    (alone,) = RECIPES["nano-scarce-seg"].parts
-    assert (alone.data, alone.batch) == (annotated.data, annotated.batch)
+    assert annotated.batched == Segmented(phrases=0)
+    assert not isinstance(spoken.data, ShapesPool)
+    assert isinstance(spoken.batched, Paired)
+    (alone,) = RECIPES["nano-seg"].parts
+    assert alone == annotated
+
+
+def test_pairs_come_with_phrases_where_they_are_wanted():
+    data = TrainingScenes().examples([1, 2, 3], chance(0))
+    found = Paired(phrases=2)(data, chance(0))
+    assert len(found.captions) == len(found.phrases) == 3
+    for example_, phrases in zip(data.examples, found.phrases, strict=True):
+        assert 1 <= len(phrases.concepts) <= 2
+        said = {pointed.texts[0]: pointed.mask for pointed in example_.phrases}
+        for concept, mask in zip(phrases.concepts, phrases.masks, strict=True):
+            assert np.array_equal(said[concept.text], mask.numpy())
+    assert Paired()(data, chance(0)).phrases == ()
+    silent = replace(data, examples=(replace(data.examples[0], phrases=()),))
+    (none,) = Paired(phrases=2)(silent, chance(0)).phrases
+    assert (none.concepts, len(none.masks)) == ((), 0)
+    with pytest.raises(ValueError, match="0 phrases or more, not -1"):
+        Paired(phrases=-1)
 
 
 def test_the_small_model_knows_every_word_of_the_world():
@@ -103,9 +122,10 @@ def nano():
     return learner(RECIPES["nano"], "cpu")
 
 
-def test_one_pass_trains_every_parameter(nano):
-    batch = Everything()(TrainingScenes().examples([1, 2], chance(0)), chance(0))
-    total, parts = nano([batch], torch.Generator().manual_seed(0))
+def test_one_step_trains_every_parameter(nano):
+    scenes = TrainingScenes().examples([1, 2], chance(0))
+    batches = [part.batched(scenes, chance(0)) for part in RECIPES["nano"].parts]
+    total, parts = nano(batches, torch.Generator().manual_seed(0))
     total.backward()
     assert not [name for name, p in nano.named_parameters() if p.grad is None]
     assert {name.rpartition("_")[0] for name in parts} == {

@@ -2,7 +2,7 @@
 
 | module | recipes |
 |---|---|
-| `nano` | the shipped model, on `shapes`; the same with scarce annotations |
+| `nano` | the shipped model, on `shapes` |
 | `pretraining` | the paper's and the released code's |
 | `finetuning` | appendix A.2 and Table 3 |
 | `ablations` | Tables 4 to 7 and 9 to 11 |
@@ -10,7 +10,7 @@
 
 from models.xdecoder.recipes.ablations import ABLATIONS
 from models.xdecoder.recipes.finetuning import FINETUNING
-from models.xdecoder.recipes.nano import CROPS, NANO, PHRASES, SCARCE
+from models.xdecoder.recipes.nano import CROPS, NANO
 from models.xdecoder.recipes.pretraining import PRETRAIN, PRETRAIN_B, PRETRAIN_L, RELEASED
 from models.xdecoder.training import learner
 
@@ -19,8 +19,6 @@ RECIPES = {
     for recipe in (
         NANO,
         CROPS,
-        PHRASES,
-        SCARCE,
         PRETRAIN,
         PRETRAIN_B,
         PRETRAIN_L,

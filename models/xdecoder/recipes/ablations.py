@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from bench.recipe import Annotated, Part, Recipe
-from models.xdecoder.batching import Everything, Paired, Segmented
+from models.xdecoder.batching import Paired, Segmented
 from models.xdecoder.config import variant
-from models.xdecoder.recipes.nano import NANO, SCARCE
+from models.xdecoder.recipes.nano import NANO
 from models.xdecoder.recipes.pretraining import (
     CC3M,
     COCO_CAPTIONS,
@@ -75,8 +75,8 @@ def _phrases(recipe: Recipe, phrases: int) -> Recipe:
         match part.batched:
             case Segmented() as segmented:
                 return replace(part, batched=replace(segmented, phrases=phrases))
-            case Everything(segmented):
-                return replace(part, batched=Everything(replace(segmented, phrases=phrases)))
+            case Paired():
+                return replace(part, batched=Paired(phrases))
             case _:
                 return part
 
@@ -100,9 +100,8 @@ def segmentation_only(recipe: Recipe, *, nouns: bool = False) -> Recipe:
 
 def vision_language_only(recipe: Recipe) -> Recipe:
     """X-Decoder-VL, Table 9: images and captions alone."""
-    parts = tuple(p for p in recipe.parts if isinstance(p.batched, Paired)) or tuple(
-        replace(p, batched=Paired()) for p in recipe.parts
-    )
+    pairs = tuple(p for p in recipe.parts if isinstance(p.batched, Paired)) or recipe.parts
+    parts = tuple(replace(p, batched=Paired()) for p in pairs)
     changed = _without(*MASKS, *REFERRING, "noun")(recipe)
     if not recipe.epochs:
         return replace(changed, parts=parts)
@@ -180,7 +179,6 @@ ABLATIONS = tuple(
     _named(recipe, name, change, table)
     for recipe, tables in (
         (NANO, (OF_ANY,)),
-        (SCARCE, ({"Table 11": SEGMENTATION},)),
         (PRETRAIN, (OF_ANY, OF_PRETRAIN)),
     )
     for group in tables
