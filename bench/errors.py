@@ -13,6 +13,8 @@ with the error's code. Anything else is a bug of ours, and exits with 1.
     │   ├── WeightsMissing  3   a checkpoint
     │   └── ExtraMissing    3   an optional dependency
     ├── DataError           3   files are there and cannot be read as what they should be
+    ├── CannotWrite         3   no space, no permission
+    │   └── Busy            3   another process is at work on the same run
     ├── JobsFailed          4   some jobs of a plan failed; the same command resumes
     ├── AnswerFailed        4   a model failed on an image; the same command resumes
     ├── GateFailed          5   a checkpoint is worse than its reference
@@ -84,6 +86,16 @@ class DataError(BenchError):
     """A file is there, and cannot be read as what it should be."""
 
     exit_code = 3
+
+
+class CannotWrite(BenchError):
+    """A file cannot be written: no space, no permission."""
+
+    exit_code = 3
+
+
+class Busy(CannotWrite):
+    """Another process is at work on the same run."""
 
 
 class JobsFailed(BenchError):

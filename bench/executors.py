@@ -16,10 +16,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Protocol
 
-from bench.errors import AnswerFailed, BenchError, ExtraMissing
+from bench.errors import AnswerFailed, BenchError, Busy, CannotWrite, ExtraMissing
 from bench.execute import Event, Failed, Finished
 from bench.plan import Job, Plan
-from bench.store import Busy, Failure, Store, StoreError
+from bench.store import Failure, Store
 
 Do = Callable[[Job, str], Iterator[Event]]
 """(job, device) -> what happens. A top-level function, or a `partial` of one, so that it can be
@@ -45,7 +45,7 @@ def execute(
     A failed job is a row beside the records and the others go on, unless `fail_fast`.
 
     Raises:
-        StoreError: results cannot be written; no other job would do better.
+        CannotWrite: results cannot be written; no other job would do better.
     """
     hopeless = (
         Failed(planned.job, failure(planned.job, str(planned.problem)))
@@ -84,7 +84,7 @@ def guarded(do: Do, job: Job, device: str) -> Iterator[Event]:
         yield from do(job, device)
     except Busy as error:
         yield Failed(job, failure(job, str(error)))
-    except StoreError:
+    except CannotWrite:
         raise
     except AnswerFailed as error:
         yield Failed(job, failure(job, str(error), error))
@@ -166,7 +166,7 @@ class _Worker:
         """The next thing that happened; `job` is `None` once that was the end of it."""
         assert self.job is not None
         try:
-            event: Event | StoreError | None = self.pipe.recv()
+            event: Event | CannotWrite | None = self.pipe.recv()
         except (EOFError, ConnectionError):
             job, self.job = self.job, None
             self._process.join()
@@ -181,7 +181,7 @@ class _Worker:
                 ),
             )
             return
-        if isinstance(event, StoreError):
+        if isinstance(event, CannotWrite):
             raise event
         if event is None:
             self.job = None
@@ -219,7 +219,7 @@ def _serve(pipe: Connection, do: Do, device: str, crew: int) -> None:
         try:
             for event in guarded(do, job, device):
                 pipe.send(event)
-        except StoreError as error:
+        except CannotWrite as error:
             pipe.send(error)
             return
         pipe.send(None)
@@ -267,16 +267,16 @@ class OnRay:
             job = running.pop(stream)
             yield Failed(job, failure(job, f"Ray lost it: {error}".splitlines()[0]))
             return
-        if isinstance(event, StoreError):
+        if isinstance(event, CannotWrite):
             raise event
         yield event
 
 
-def _listed(do: Do, job: Job, device: str) -> Iterator[Event | StoreError]:
-    """Do one job; a `StoreError` is handed over as a value, unwrapped."""
+def _listed(do: Do, job: Job, device: str) -> Iterator[Event | CannotWrite]:
+    """Do one job; a `CannotWrite` is handed over as a value, unwrapped."""
     try:
         yield from guarded(do, job, device)
-    except StoreError as error:
+    except CannotWrite as error:
         yield error
 
 

@@ -24,6 +24,7 @@ from bench.compose import (
     similarity,
 )
 from bench.data.opening import asked as as_asked
+from bench.durable import explained
 from bench.errors import AnswerFailed, BenchError, CannotDo, UnknownName, UsageError
 from bench.evaluation import following
 from bench.frames import Frame
@@ -31,7 +32,6 @@ from bench.preprocess import resize
 from bench.presentation import PRESENTATIONS, Answer, Asked, referred, shown_phrases
 from bench.protocol import Protocol as Card
 from bench.report.overlay import Colours, draw
-from bench.store import explained
 from bench.tasks import Question, Task
 from bench.types import Image, ImageTextEncoder, ReferringSegmenter, Sample, Vocabulary
 
@@ -348,7 +348,7 @@ class Desk:
     colours: Colours = field(default_factory=Colours)
 
     def write(self, frame: Frame, answer: Answer) -> list[Path]:
-        """Write an answer; the files, the JSON first. `StoreError` where that cannot be done."""
+        """Write an answer; the files, the JSON first. `CannotWrite` where that cannot be done."""
         with explained(self.folder, "--out"):
             return self._written(frame, answer)
 

@@ -26,11 +26,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.durable import explained
 from bench.errors import CannotDo, DataError
 from bench.evaluation import Examination
 from bench.metrics.retrieval import Embedded
 from bench.protocol import Protocol
-from bench.store import explained
 from bench.tasks import Question
 from bench.types import Instances, Mask, Panoptic, Proposals, ReferredMask, Sample, Segment
 
@@ -248,7 +248,7 @@ class RawAnswers:
         """Keep what `encode` made; the bytes it takes. What does not fit is taken back whole.
 
         Raises:
-            StoreError: it cannot be written.
+            CannotWrite: it cannot be written.
         """
         row = [id, len(content), zlib.crc32(content), numbers.value]
         head = json.dumps(row).encode() + b"\n"

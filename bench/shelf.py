@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.durable import explained
 from bench.errors import DataError
 from bench.outcome import ImageOutcome
 from bench.record import Record
@@ -24,7 +25,7 @@ from bench.stats import (
     record_intervals,
     resampled,
 )
-from bench.store import Store, explained
+from bench.store import Store
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ class Shelf:
             images: whether statistics and intervals are copied, or records alone.
 
         Raises:
-            StoreError: the folder cannot be written to.
+            CannotWrite: the folder cannot be written to.
         """
         with explained(folder / "records.jsonl", "--export"):
             folder.mkdir(parents=True, exist_ok=True)

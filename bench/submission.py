@@ -28,6 +28,7 @@ from bench.data.coco_json import CocoFile, ListedImage, read_coco
 from bench.data.opening import home_of, own_vocabulary
 from bench.data.pattern import Pattern
 from bench.data.source import Opening, generate
+from bench.durable import whole
 from bench.errors import DataError, DataMissing, UsageError, nearest
 from bench.metrics import rle
 from bench.metrics.average_precision import MaskAveragePrecision
@@ -35,7 +36,7 @@ from bench.protocol import AnnotationZero, AveragePrecision, Protocol
 from bench.record import Record
 from bench.rescore import card_of, dataset_of, rescoring
 from bench.spec import SuiteSpec
-from bench.store import Store, explained
+from bench.store import Store
 from bench.tasks.segmentation import INSTANCE
 from bench.types import Instances, Vocabulary
 
@@ -368,14 +369,13 @@ def write(path: Path, files: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Write the zip in one step: results by the name of their file, without its suffix.
 
     Raises:
-        StoreError: it cannot be written.
+        CannotWrite: it cannot be written.
     """
-    beside = path.with_name(path.name + ".new")
-    with explained(path, "--out"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as file:
-            for name, rows in files.items():
-                entry = zipfile.ZipInfo(f"{name}.json", EPOCH)
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                file.writestr(entry, json.dumps(list(rows)))
-        beside.replace(path)
+    with (
+        whole(path, "--out") as unfinished,
+        zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as file,
+    ):
+        for name, rows in files.items():
+            entry = zipfile.ZipInfo(f"{name}.json", EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            file.writestr(entry, json.dumps(list(rows)))

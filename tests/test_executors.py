@@ -13,11 +13,11 @@ import pytest
 from toys import TASKS, do
 
 import bench.tasks
-from bench.errors import ExtraMissing, UsageError
+from bench.errors import CannotWrite, ExtraMissing, UsageError
 from bench.execute import Advanced, Failed, Started
 from bench.executors import Executor, Inline, OnRay, Processes, execute
 from bench.plan import Contents, Job, Plan, plan, sweep
-from bench.store import Store, StoreError
+from bench.store import Store
 
 EXECUTORS: list[Executor] = [Inline(), Processes(("cpu", "cpu"))]
 
@@ -96,7 +96,7 @@ def test_a_process_that_dies_is_a_failed_job_and_is_replaced(tmp_path: Path) -> 
 @pytest.mark.parametrize("executor", EXECUTORS, ids=["inline", "processes"])
 def test_a_full_disk_ends_the_whole_plan(executor: Executor, tmp_path: Path) -> None:
     jobs = planned(("full", "a"), ("fine", "a"))
-    with pytest.raises(StoreError, match="no space"):
+    with pytest.raises(CannotWrite, match="no space"):
         list(execute(jobs, partial(do, tmp_path), executor, Store(tmp_path)))
 
 

@@ -1,8 +1,6 @@
 """Raw answers survive being written, killed, torn and damaged; rounded ones say so."""
 
 import os
-import resource
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -16,15 +14,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from toys import TASKS, ToyDataset, ToyModel, assignment
+from toys import TASKS, ToyDataset, ToyModel, assignment, room
 
 import bench.tasks
-from bench.errors import CannotDo, DataError
+from bench.errors import CannotDo, CannotWrite, DataError
 from bench.execute import Advanced, Finished, Started, work
 from bench.metrics.retrieval import Embedded
 from bench.raw import Numbers, RawAnswers, decode, encode
 from bench.record import Record
-from bench.store import Store, StoreError
+from bench.store import Store
 from bench.types import Instances, Mask, Panoptic, Proposals, ReferredMask, Segment
 
 
@@ -168,24 +166,11 @@ def test_damage_is_named_and_not_scored(tmp_path: Path) -> None:
         RawAnswers(path)
 
 
-@contextmanager
-def room(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
 def test_a_full_disk_is_one_sentence_and_takes_the_block_back(tmp_path: Path) -> None:
     answers = RawAnswers(tmp_path / "raw")
     size = answers.append("a", encode({"q": "kept"}), Numbers.EXACT)
     noise = np.random.default_rng(0).bytes(50_000)
-    with room(20_000), pytest.raises(StoreError, match="no space is left there"):
+    with room(20_000), pytest.raises(CannotWrite, match="no space is left there"):
         answers.append("b", encode({"q": np.frombuffer(noise, np.uint8)}), Numbers.EXACT)
     assert (tmp_path / "raw").stat().st_size == size
     answers.append("b", encode({"q": "fits"}), Numbers.EXACT)

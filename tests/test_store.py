@@ -1,8 +1,8 @@
 """The results folder survives being killed, shared and full."""
 
+import errno
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from toys import TASKS, ToyDataset, ToyModel, assignment
+from toys import TASKS, ToyDataset, ToyModel, assignment, room
 
 import bench.tasks
-from bench.errors import BenchError, DataError
+from bench.errors import BenchError, CannotWrite, DataError
 from bench.execute import Finished, Started, work
 from bench.outcome import (
     ImageOutcome,
@@ -30,7 +30,7 @@ from bench.outcome import (
     write_statistics,
 )
 from bench.record import Record, Seconds
-from bench.store import Failure, Store, StoreError, published
+from bench.store import Failure, Store, published
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,7 @@ from pathlib import Path
 import bench.tasks
 from bench.store import Store
 from bench.execute import Advanced, Finished, work
-from toys import TASKS, ToyDataset, ToyModel, assignment
+from toys import TASKS, ToyDataset, ToyModel, assignment, room
 import time
 bench.tasks.TASKS |= TASKS
 store = Store(Path(sys.argv[1]))
@@ -210,7 +210,7 @@ def test_two_processes_cannot_work_on_one_run(tmp_path: Path) -> None:
     store, job = Store(tmp_path), assignment()
     first = work(job, store)
     assert isinstance(next(first), Started)
-    with pytest.raises(StoreError, match="being worked on by another process"):
+    with pytest.raises(CannotWrite, match="being worked on by another process"):
         next(work(job, store))
     first.close()
     assert isinstance(list(work(job, store))[-1], Finished)
@@ -230,6 +230,28 @@ def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
         pass
 
 
+def test_a_run_that_was_forgotten_by_half_is_done_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = run(tmp_path)
+    unlink = Path.unlink
+
+    def refused(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "statistics.npz":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", refused)
+        with pytest.raises(CannotWrite, match="no permission"):
+            Store(tmp_path).forget(record.key)
+    assert not Store(tmp_path).finished([record.key])
+    Store(tmp_path).forget(record.key)
+    model = ToyModel()
+    assert same_numbers(run(tmp_path, model=model), record)
+    assert len(model.calls) == len(ToyDataset().ids)
+
+
 # --- full, forbidden -----------------------------------------------------------------------------
 
 
@@ -247,25 +269,20 @@ def nobody() -> Iterator[None]:
 
 def test_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with nobody(), pytest.raises(StoreError, match="no permission") as caught:
+    with nobody(), pytest.raises(CannotWrite, match="no permission") as caught:
         run(tmp_path / "results")
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("not a folder")
-    with pytest.raises(StoreError, match=r"Cannot write .*results"):
+    with pytest.raises(CannotWrite, match=r"Cannot write .*results"):
         run(tmp_path / "results")
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing_that_was_finished(tmp_path: Path) -> None:
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
-    try:
-        with pytest.raises(StoreError, match="no space is left") as caught:
-            run(tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with room(3000), pytest.raises(CannotWrite, match="no space is left") as caught:
+        run(tmp_path)
     assert "\n" not in str(caught.value)
     log = next(tmp_path.glob("runs/*/log.jsonl")).read_bytes()
     done = log.count(b'"id"')

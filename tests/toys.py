@@ -4,9 +4,11 @@ Used where a test is about the runner or the store, not about a metric.
 """
 
 import os
+import resource
 import signal
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 import bench.tasks
-from bench.errors import DataError, WeightsMissing
+from bench.errors import CannotWrite, DataError, WeightsMissing
 from bench.evaluation import examine
 from bench.execute import Assignment, Event, work
 from bench.metrics.meter import Score, Statistics
@@ -22,7 +24,7 @@ from bench.plan import Job
 from bench.protocol import Protocol as Card
 from bench.protocol import Resize
 from bench.record import DatasetUsed, ModelUsed
-from bench.store import Store, StoreError
+from bench.store import Store
 from bench.tasks import Question, Task
 from bench.types import Image, Sample, Vocabulary
 
@@ -163,7 +165,20 @@ def do(folder: Path, job: Job, device: str) -> Iterator[Event]:
     if job.model == "crashing":
         os.kill(os.getpid(), signal.SIGKILL)
     if job.model == "full":
-        raise StoreError("Cannot write: no space is left there.")
+        raise CannotWrite("Cannot write: no space is left there.")
     dataset = ToyDataset(name=job.dataset)
     model = ToyModel(name=job.model, fails_on=3 if job.model == "failing" else None)
     yield from work(assignment(dataset, model), Store(folder))
+
+
+@contextmanager
+def room(size: int) -> Iterator[None]:
+    """Let no file grow beyond `size` bytes, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)

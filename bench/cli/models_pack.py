@@ -1,7 +1,5 @@
 """`bench models pack`: a checkpoint as one file to hand on."""
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +25,8 @@ def pack(
 
     The file is a model for every command: --model FILE. It is written whole or not at all.
     """
-    from safetensors import SafetensorError
-
+    from bench.durable import whole
     from bench.roster import checkpoint_family
-    from bench.store import StoreError
 
     if file.suffix != ".safetensors":
         raise UsageError(f"{file} should end in .safetensors.")
@@ -39,15 +35,7 @@ def pack(
     module, card = checkpoint_family(checkpoint)
     if not hasattr(module, "store"):
         raise UsageError(f"Checkpoints of the family {card.family} cannot be packed.")
-    unfinished = file.with_name(f".{file.name}.unfinished")
-    try:
+    with whole(file, "FILE") as unfinished:
         module.store(card, checkpoint, unfinished, half=half)
         unfinished.chmod(0o644)  # the library that writes it lets nobody else read
-        os.replace(unfinished, file)
-    except (OSError, SafetensorError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise StoreError(f"Cannot write {file}: {why}.") from error
-    finally:
-        with suppress(OSError):  # where nothing could be written there is nothing to take away
-            unfinished.unlink()
     note(f"{file}: {card.name}, {file.stat().st_size / 1e6:.1f} MB")

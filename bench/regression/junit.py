@@ -7,10 +7,10 @@ stage that nothing can be said about, or that follows from another, is skipped.
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
+from bench.durable import whole
 from bench.regression.gate import Decision
 from bench.regression.score_check import ScoreCheck, Verdict
 from bench.regression.stage_check import Agreement, StageCheck
-from bench.store import explained
 
 SKIPPED = (Agreement.FOLLOWS, Agreement.UNJUDGED)
 
@@ -35,9 +35,8 @@ def junit(decision: Decision) -> str:
 
 def write(decision: Decision, path: Path) -> None:
     """Put it in a file."""
-    with explained(path, "--junit"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(junit(decision), encoding="utf-8")
+    with whole(path, "--junit") as unfinished:
+        unfinished.write_text(junit(decision), encoding="utf-8")
 
 
 def _stage(suite: Xml.Element, check: StageCheck) -> None:

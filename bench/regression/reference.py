@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from bench.durable import whole
 from bench.errors import DataError, DataMissing, UnknownName, UsageError
 from bench.evaluation import Examination
 from bench.execute import Assignment
@@ -28,7 +29,7 @@ from bench.regression.rounding import Envelope, envelope, of_machines
 from bench.regression.sketch import Sketch
 from bench.regression.stages import examine_all, fixed_images, show
 from bench.stats import differences, with_intervals
-from bench.store import Store, explained
+from bench.store import Store
 from bench.workplace import Workplace
 
 SCHEMA: Literal[1] = 1
@@ -84,9 +85,8 @@ class Reference(Kept):
     def write(self, path: Path) -> None:
         """Keep it as a file; an older one of that name is replaced."""
         content = json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
-        with explained(path, "--out"):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(content + "\n", encoding="utf-8")
+        with whole(path, "--out") as unfinished:
+            unfinished.write_text(content + "\n", encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Reference":

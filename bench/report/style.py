@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.durable import whole
 from bench.report.overlay import INK, PALETTE, PAPER, Colour
-from bench.store import explained
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -133,7 +133,7 @@ def save(figure: "Figure", folder: Path, name: str) -> tuple[Path, Path]:
     """Write a figure as PNG and SVG; where they are.
 
     Raises:
-        StoreError: they cannot be written.
+        CannotWrite: they cannot be written.
     """
     paths = folder / f"{name}.png", folder / f"{name}.svg"
     for path in paths:
@@ -145,9 +145,9 @@ def write(figure: "Figure", path: Path) -> None:
     """Write a figure in the format that the path ends with.
 
     Raises:
-        StoreError: it cannot be written.
+        CannotWrite: it cannot be written.
     """
     unstated = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    with explained(path, "--out or --figures"), applied():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=DPI, metadata=unstated[path.suffix])
+    kind = path.suffix.lstrip(".")
+    with whole(path, "--out or --figures") as unfinished, applied():
+        figure.savefig(unfinished, format=kind, dpi=DPI, metadata=unstated[path.suffix])

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from bench.durable import whole
 from bench.errors import DataError, UsageError
 from bench.recipe import Recipe
 from bench.train.loop import State, trained_model
@@ -38,8 +39,8 @@ def save(folder: Path, recipe: Recipe, learner: nn.Module, state: State) -> None
     }
     save_model(folder, trained_model(learner), state)
     write_text(folder / RECIPE_FILE, _described(recipe, **{DONE: state.step}))
-    with _whole(folder / CHECKPOINT_FILE) as path:
-        torch.save(content, path)
+    with whole(folder / CHECKPOINT_FILE, "--out") as path, path.open("wb") as file:
+        torch.save(content, file)  # given the path, it does not say why it cannot write
 
 
 def load(folder: Path, recipe: Recipe, learner: nn.Module, state: State) -> bool:
@@ -70,23 +71,14 @@ def save_model(folder: Path, model: Any, state: State) -> None:
     with _averaged(model, state), TemporaryDirectory(dir=folder, prefix=".model-") as parts:
         model.save_pretrained(parts)
         for part in sorted(Path(parts).iterdir()):
+            part.chmod(0o644)  # the library that writes weights lets nobody else read
             os.replace(part, folder / part.name)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a whole file at once."""
-    with _whole(path) as unfinished:
+    with whole(path, "--out") as unfinished:
         unfinished.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A path to write to, that becomes `path` when all of it is on disk."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    yield unfinished
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
 
 
 @contextmanager

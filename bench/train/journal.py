@@ -1,10 +1,13 @@
 """The journal of a run: one line of JSON a step, whether or not the run was interrupted."""
 
+import errno
 import json
+import os
 from collections import defaultdict
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from bench.train.checkpoint import write_text
 from bench.train.loop import Step
@@ -16,7 +19,7 @@ class Journal:
     """What happened in each step; lines are written through at once."""
 
     path: Path
-    file: IO[str]
+    file: FileIO
 
     @classmethod
     def open(cls, folder: Path, steps: int) -> "Journal":
@@ -24,11 +27,13 @@ class Journal:
         path = folder / JOURNAL_FILE
         kept = [line for line in read_lines(path) if json.loads(line)["step"] <= steps]
         write_text(path, "".join(line + "\n" for line in kept))
-        return cls(path, path.open("a", encoding="utf-8", buffering=1))
+        return cls(path, FileIO(path, "a"))
 
     def write(self, step: Step) -> None:
         """Add a step."""
-        self.file.write(json.dumps(line(step)) + "\n")
+        content = f"{json.dumps(line(step))}\n".encode()
+        if self.file.write(content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """No more lines."""

@@ -5,6 +5,7 @@ stops. It changes the learner and the `State` it is given, and nothing else.
 """
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -243,6 +244,8 @@ def distributed(learner: nn.Module) -> nn.Module:
     """The learner of a process among several, whose gradients become the mean of all."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return learner
+    # It warns of convolutions of 1 x 1, whose strides have two names and mean the same memory.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
     return DistributedDataParallel(
         learner, find_unused_parameters=True, gradient_as_bucket_view=True
     )

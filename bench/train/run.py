@@ -14,9 +14,9 @@ import torch
 
 from bench.data.questioned import answers_of
 from bench.data.training import open_source
+from bench.durable import explained
 from bench.errors import UsageError
 from bench.recipe import Family, Recipe
-from bench.store import explained
 from bench.train import checkpoint
 from bench.train.journal import Journal
 from bench.train.loop import Diverged, Step, begin, distributed, train
@@ -98,12 +98,14 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
     with closing(Journal.open(place.out, state.step) if first else _Silence()) as journal:
         try:
             for step in steps:
-                journal.write(step)
+                with explained(place.out, "--out"):
+                    journal.write(step)
                 last = step.number == recipe.steps
                 save = first and (last or time.monotonic() - saved >= place.seconds_between)
                 if save:
-                    checkpoint.save(place.out, recipe, learner, state)
-                    plot(place.out)
+                    with explained(place.out, "--out"):
+                        checkpoint.save(place.out, recipe, learner, state)
+                        plot(place.out)
                     saved = time.monotonic()
                 yield Progress(recipe, step.number, step, save)
         except Diverged as error:

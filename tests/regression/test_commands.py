@@ -185,11 +185,18 @@ def test_for_programs_it_is_one_table(bench, kept, format):
     assert {row["score"] for row in rows[-3:]} == {"PQ", "AP", "mIoU"}
 
 
-def test_junit_where_nothing_can_be_written_names_its_option(bench, kept, tmp_path):
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        (("regress", "--against", "plain"), "--junit"),
+        (("baseline", "colour", "--name", "x"), "--out"),
+    ],
+)
+def test_where_nothing_can_be_written_the_option_is_named(bench, kept, tmp_path, command, option):
     (tmp_path / "file").touch()
-    result = bench("regress", "--against", "plain", "--junit", str(tmp_path / "file" / "gate.xml"))
+    result = bench(*command, option, str(tmp_path / "file" / "written"))
     assert result.exit_code == 3
-    assert "--junit" in result.stderr
+    assert f"Choose another place with {option}." in result.stderr
 
 
 def test_junit_says_what_failed(bench, kept, tmp_path):

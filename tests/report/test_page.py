@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from page_world import COLOURS, INSTANCES, all_records, page_of
 
-from bench.errors import UsageError
+from bench.errors import CannotWrite
 from bench.report.page import render, write
 from bench.report.page.pictures import LARGEST, SIDE
 
@@ -217,7 +217,7 @@ def test_a_page_replaces_the_one_before_it_in_one_step(page, page_text, tmp_path
 def test_a_page_that_cannot_be_written_leaves_nothing_behind(page, tmp_path):
     (tmp_path / "report.html").mkdir()
     (tmp_path / "report.html" / "kept").touch()
-    with pytest.raises(UsageError, match="cannot be written"):
+    with pytest.raises(CannotWrite, match="Choose another place with --out"):
         write(page, tmp_path / "report.html")
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 

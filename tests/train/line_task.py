@@ -55,7 +55,8 @@ class Line(nn.Module):
         return self.head(self.norm(self.slope(x)))
 
     def save_pretrained(self, folder: str) -> None:
-        torch.save(self.state_dict(), Path(folder) / "line.pt")
+        with (Path(folder) / "line.pt").open("wb") as file:
+            torch.save(self.state_dict(), file)
 
 
 class LineLearner(nn.Module):

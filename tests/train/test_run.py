@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 from line_task import LINE, LineFamily, Numbers
+from toys import room
 
-from bench.errors import DataError, UsageError
-from bench.store import StoreError
+from bench.errors import CannotWrite, DataError, UsageError
 from bench.train import checkpoint
 from bench.train import run as runs
 from bench.train.checkpoint import CHECKPOINT_FILE
@@ -120,8 +120,19 @@ def test_a_broken_recipe_is_said(tmp_path, text):
 
 def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StoreError, match="Choose another place with --out"):
+    with pytest.raises(CannotWrite, match="Choose another place with --out"):
         finished(LINE, tmp_path / "file" / "out")
+
+
+@pytest.mark.parametrize("size", [500, 2500])
+def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(tmp_path, size):
+    """First the journal does not fit, then the checkpoint."""
+    finished(LINE, tmp_path / "whole", noise=0.3)
+    with room(size), pytest.raises(CannotWrite, match=r"no space is left .* same command again"):
+        finished(LINE, tmp_path / "cut", noise=0.3)
+    assert not (tmp_path / "cut" / CHECKPOINT_FILE).exists()
+    finished(LINE, tmp_path / "cut", noise=0.3)
+    assert journal(tmp_path / "cut") == journal(tmp_path / "whole")
 
 
 def test_a_broken_checkpoint_is_said(tmp_path):

@@ -6,7 +6,6 @@ page's own policy (CSP) forbids loading anything, and any script and style but t
 
 import math
 from base64 import b64encode
-from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from bench.errors import UsageError
+from bench.durable import whole
 from bench.report.page.composition import Page
 
 
@@ -51,20 +50,11 @@ def write(page: Page, path: Path) -> int:
     """Write the page in one step; how many bytes it has.
 
     Raises:
-        UsageError: it cannot be written there.
+        CannotWrite: it cannot be written there.
     """
     content = render(page).encode()
-    beside = path.with_name(f"{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        raise UsageError(
-            f"The report cannot be written to {path}: {error.strerror}. Choose another --out."
-        ) from None
+    with whole(path, "--out") as unfinished:
+        unfinished.write_bytes(content)
     return len(content)
 
 
