@@ -1,6 +1,7 @@
 """Several processes that train one model together, each on its share of every batch."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,14 +67,27 @@ def of_all(value: Any) -> list[Any]:
 def spread(work: Callable[..., None], processes: int, *arguments: Any) -> None:
     """Call `work(rank, meeting, *arguments)` in so many processes, until all are done.
 
-    When one fails the others are ended; this process then ends with its exit code.
+    When one fails the others are ended; this process then ends with its exit code. Whatever ends
+    this process ends them too.
     """
     with TemporaryDirectory(prefix="bench-train-") as folder:
         meeting = f"file://{Path(folder) / 'meeting'}"
         try:
-            start_processes(work, (meeting, *arguments), nprocs=processes, start_method="spawn")  # type: ignore[no-untyped-call]
+            start_processes(  # type: ignore[no-untyped-call]
+                _begin, (work, meeting, *arguments), nprocs=processes, start_method="spawn"
+            )
         except ProcessExitedException as error:
             sys.exit(error.exit_code)
+
+
+def _begin(rank: int, work: Callable[..., None], *arguments: Any) -> None:
+    """Work, until the process that began this one ends.
+
+    When it does, SIGINT comes (torch asks for that), which commands in the background (`nohup … &`)
+    begin by ignoring.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    work(rank, *arguments)
 
 
 def use_threads(threads: int | None, processes: int) -> None:

@@ -1,6 +1,8 @@
 """Several processes train one model, as one process with the whole batch would."""
 
+import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +51,31 @@ def test_when_one_fails_all_end_with_its_exit_code():
     with pytest.raises(SystemExit) as ended:
         spread(fail, 2)
     assert ended.value.code == 3
+
+
+def tick(rank: int, meeting: str, folder: str) -> None:
+    for count in range(1200):
+        (Path(folder) / str(rank)).write_text(str(count))
+        time.sleep(0.05)
+
+
+def test_in_the_background_too_all_end_with_the_process_that_began_them(tmp_path):
+    """What `nohup … &` starts ignores SIGINT, and so does whatever it starts."""
+    code = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_processes; "
+        f"test_processes.spread(test_processes.tick, 2, {str(tmp_path)!r})"
+    )
+    begun = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    ticks = [tmp_path / "0", tmp_path / "1"]
+    while begun.poll() is None and not all(tick.exists() for tick in ticks):
+        time.sleep(0.05)
+    begun.kill()
+    begun.wait()
+    time.sleep(1)
+    last = [tick.read_text() for tick in ticks]
+    time.sleep(1)
+    assert [tick.read_text() for tick in ticks] == last
 
 
 @pytest.mark.parametrize(("device", "index"), [("cuda:3", 3), ("cuda", 0)])
