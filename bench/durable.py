@@ -98,17 +98,26 @@ def _of_the_system(error: Exception) -> OSError | None:
 class Appender:
     """A file that is only added to, by one process at a time, whole lines at a time."""
 
-    def __init__(self, path: Path, *, exclusive: str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        exclusive: str | None = None,
+        patience: float = PATIENCE,
+        option: str = RESULTS,
+    ) -> None:
         self.path = path
         self._exclusive = exclusive
         """What to call it when refusing to share it; `None`: wait for the other to end."""
+        self._patience = patience
+        self._option = option
 
     def __enter__(self) -> "Appender":
-        with explained(self.path):
+        with explained(self.path, self._option):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            with explained(self.path):
+            with explained(self.path, self._option):
                 self._lock()
                 self._cut_torn_line()
         except BaseException:
@@ -123,7 +132,7 @@ class Appender:
         if self._exclusive is None:
             fcntl.flock(self._file, fcntl.LOCK_EX)
             return
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + self._patience
         while not self._locked():
             if time.monotonic() > end:
                 raise Busy(
@@ -156,7 +165,7 @@ class Appender:
         """Add one line. A line that does not fit on the disk is taken back whole."""
         content = line.encode() + b"\n"
         before = os.fstat(self._file).st_size
-        with explained(self.path):
+        with explained(self.path, self._option):
             try:
                 written = os.write(self._file, content)
                 if written < len(content):
@@ -168,6 +177,6 @@ class Appender:
                     os.ftruncate(self._file, before)
                 raise
 
-    def clear(self) -> None:
-        """Empty the file; it stays, because it carries the lock."""
-        os.ftruncate(self._file, 0)
+    def cut(self, size: int = 0) -> None:
+        """Shorten the file to so many bytes; it stays, because it carries the lock."""
+        os.ftruncate(self._file, size)

@@ -201,7 +201,7 @@ class Run:
 
     def forget(self) -> None:
         """Remove everything that is kept of it."""
-        self._log.clear()
+        self._log.cut()
         # The record first: without it a run is not finished, whatever else of it is left.
         for name in ("record.json", "statistics.npz", "intervals.json", "raw.blocks"):
             with explained(self._record.with_name(name)):
@@ -216,7 +216,7 @@ class Run:
         """
         _put(self._statistics, write_statistics([self.outcomes[id] for id in ids]))
         _put(self._record, record.line().encode())
-        self._log.clear()
+        self._log.cut()
 
 
 def published() -> tuple[Record, ...]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.durable import lines
 from bench.errors import DataError
 from bench.record import Trained
 
@@ -71,13 +72,13 @@ def switched_on(value: Any) -> Any:
 
 def seconds_of(folder: Path, steps: int) -> float:
     """How long the first steps of a run took; 0 where it has no journal."""
-    lines = _journal(folder)[:steps]
-    return round(sum(float(line["seconds"]) for line in lines), 1)
+    first = journal(folder)[:steps]
+    return round(sum(float(line["seconds"]) for line in first), 1)
 
 
 def pace_of(folder: Path) -> float | None:
     """The median of a run's seconds a step, once there are a few; the first ones warm up."""
-    seconds = [float(line["seconds"]) for line in _journal(folder)]
+    seconds = [float(line["seconds"]) for line in journal(folder)]
     return median(seconds) if len(seconds) > WARM_UP else None
 
 
@@ -90,16 +91,12 @@ def _recipe(folder: Path) -> dict[str, Any]:
     return content
 
 
-def _journal(folder: Path) -> list[dict[str, Any]]:
+def journal(folder: Path) -> list[dict[str, Any]]:
     """The whole lines of a journal; none where it was never written or did not come along."""
-    path = folder / JOURNAL_FILE
-    if not path.is_file():
-        return []
-    whole, _, _ = path.read_bytes().rpartition(b"\n")
-    return [json.loads(line) for line in whole.splitlines()]
+    return [json.loads(line) for _, line in lines(folder / JOURNAL_FILE)]
 
 
 def _steps(folder: Path) -> int:
     """How many steps are in the weights; earlier versions said it in the journal alone."""
-    recipe, lines = _recipe(folder), _journal(folder)
-    return int(recipe.get(DONE) or (lines[-1]["step"] if lines else recipe["steps"]))
+    recipe, steps = _recipe(folder), journal(folder)
+    return int(recipe.get(DONE) or (steps[-1]["step"] if steps else recipe["steps"]))

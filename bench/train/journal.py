@@ -1,43 +1,43 @@
 """The journal of a run: one line of JSON a step, whether or not the run was interrupted."""
 
-import errno
 import json
-import os
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from bench.train.checkpoint import write_text
+from bench.durable import Appender, lines
 from bench.train.loop import Step
 from bench.trained import JOURNAL_FILE as JOURNAL_FILE
+
+PATIENCE = 10.0
+"""Seconds that a killed training may hold the journal: processes that load data end after it."""
 
 
 @dataclass(frozen=True)
 class Journal:
     """What happened in each step; lines are written through at once."""
 
-    path: Path
-    file: FileIO
+    file: Appender
 
     @classmethod
-    def open(cls, folder: Path, steps: int) -> "Journal":
-        """Continue the journal of a folder behind its first `steps` steps: later lines are cut."""
-        path = folder / JOURNAL_FILE
-        kept = [line for line in read_lines(path) if json.loads(line)["step"] <= steps]
-        write_text(path, "".join(line + "\n" for line in kept))
-        return cls(path, FileIO(path, "a"))
+    @contextmanager
+    def open(cls, folder: Path, steps: int) -> Iterator["Journal"]:
+        """Continue the journal of a folder behind its first `steps` steps: later lines are cut.
+
+        Raises:
+            Busy: another training is writing it.
+        """
+        path, name = folder / JOURNAL_FILE, f"The training in {folder}"
+        with Appender(path, exclusive=name, patience=PATIENCE, option="--out") as file:
+            file.cut(sum(len(line) for _, line in lines(path) if json.loads(line)["step"] <= steps))
+            yield cls(file)
 
     def write(self, step: Step) -> None:
         """Add a step."""
-        content = f"{json.dumps(line(step))}\n".encode()
-        if self.file.write(content) < len(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def close(self) -> None:
-        """No more lines."""
-        self.file.close()
+        self.file.write(json.dumps(line(step)))
 
 
 def line(step: Step) -> dict[str, Any]:
@@ -54,11 +54,3 @@ def line(step: Step) -> dict[str, Any]:
         "rate": step.rate,
         "seconds": round(step.seconds, 3),
     }
-
-
-def read_lines(path: Path) -> list[str]:
-    """The whole lines of a journal; one that was cut off in the middle is left out."""
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8")
-    return text[: text.rfind("\n") + 1].splitlines()

@@ -1,6 +1,5 @@
 """The journal of a run as a picture: every loss over the steps."""
 
-import json
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bench.report import style
-from bench.train.journal import JOURNAL_FILE, read_lines
+from bench.trained import journal
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +29,7 @@ def plot(folder: Path) -> Path | None:
 
 def losses(folder: Path) -> "Figure | None":
     """A panel for each loss of the run in a folder; `None` where it has no steps yet."""
-    rows = [json.loads(line) for line in read_lines(folder / JOURNAL_FILE)]
+    rows = journal(folder)
     names = [name for name in dict.fromkeys(chain(*rows)) if name not in _BESIDE]
     if not names:
         return None

@@ -6,7 +6,7 @@ folder's checkpoint ends.
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,10 +95,10 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
     steps = train(distributed(learner), mixture, recipe, state, workers=place.workers)
     first = place.share.rank == 0
     saved = time.monotonic()
-    with closing(Journal.open(place.out, state.step) if first else _Silence()) as journal:
+    with Journal.open(place.out, state.step) if first else nullcontext() as journal:
         try:
             for step in steps:
-                with explained(place.out, "--out"):
+                if journal is not None:
                     journal.write(step)
                 last = step.number == recipe.steps
                 save = first and (last or time.monotonic() - saved >= place.seconds_between)
@@ -112,13 +112,3 @@ def run(recipe: Recipe, family: Family, place: Run) -> Iterator[Progress]:
             path = place.out / f"diverged-{error.step}-{place.share.rank}.pt"
             torch.save(error.batches, path)
             raise
-
-
-class _Silence:
-    """The journal of the processes that keep none."""
-
-    def write(self, step: Step) -> None:
-        """Forget it."""
-
-    def close(self) -> None:
-        """Nothing to close."""

@@ -14,8 +14,9 @@ import torch
 from line_task import LINE, LineFamily, Numbers
 from toys import room
 
-from bench.errors import CannotWrite, DataError, UsageError
+from bench.errors import Busy, CannotWrite, DataError, UsageError
 from bench.train import checkpoint
+from bench.train import journal as journals
 from bench.train import run as runs
 from bench.train.checkpoint import CHECKPOINT_FILE
 from bench.train.journal import JOURNAL_FILE
@@ -133,6 +134,17 @@ def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(tmp_path, size
     assert not (tmp_path / "cut" / CHECKPOINT_FILE).exists()
     finished(LINE, tmp_path / "cut", noise=0.3)
     assert journal(tmp_path / "cut") == journal(tmp_path / "whole")
+
+
+def test_two_trainings_in_one_folder_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(journals, "PATIENCE", 0.1)
+    first = run(LINE, LineFamily(), Run(tmp_path))
+    for _ in range(3):
+        next(first)
+    with pytest.raises(Busy, match=r"The training in .* is being worked on by another process"):
+        finished(LINE, tmp_path)
+    assert [now.done for now in first][-1] == LINE.steps
+    assert len(journal(tmp_path)) == LINE.steps
 
 
 def test_a_broken_checkpoint_is_said(tmp_path):
