@@ -56,7 +56,7 @@ def kept(bench, folder) -> Path:
     """The reference `plain`, made once."""
     path = place_of("plain", folder / "bench-results")
     if not path.exists():
-        made = bench("baseline", "colour", "--name", "plain")
+        made = bench("baseline", "colour", "--name", "plain", "--dataset", "shapes-colours")
         assert made.exit_code == 0, made.stderr
         assert "Check against it: bench regress" in made.stderr
     return path
